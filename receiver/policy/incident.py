@@ -1,0 +1,88 @@
+"""What can happen to an incident, and what state follows?"""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """What an incident asks of a person."""
+
+    TRIGGERED = "triggered"  # someone must act; reminders go out
+    ACKNOWLEDGED = "acknowledged"  # someone is on it; no more reminders
+    RESOLVED = "resolved"  # firing again soon reopens it, later opens a new incident
+
+
+class Event(StrEnum):
+    """What people, Alertmanager or time do to an incident."""
+
+    FIRE = "fire"  # an alert fires (again)
+    ACKNOWLEDGE = "acknowledge"  # a person takes it
+    UNACKNOWLEDGE = "unacknowledge"  # a person gives it back
+    RESOLVE = "resolve"  # nothing fires any more, or a person says it is over
+
+
+TRANSITIONS = {
+    (State.TRIGGERED, Event.ACKNOWLEDGE): State.ACKNOWLEDGED,
+    (State.TRIGGERED, Event.RESOLVE): State.RESOLVED,
+    (State.ACKNOWLEDGED, Event.UNACKNOWLEDGE): State.TRIGGERED,
+    (State.ACKNOWLEDGED, Event.RESOLVE): State.RESOLVED,
+    (State.RESOLVED, Event.FIRE): State.TRIGGERED,
+}
+
+
+def after(state: State, event: Event) -> State:
+    """Return the state that follows; an event that does not apply changes nothing.
+
+    Two people may press "Acknowledge" at once, and Alertmanager repeats itself,
+    so a late or repeated event is ordinary, not an error.
+    """
+    return TRANSITIONS.get((state, event), state)
+
+
+class Reason(StrEnum):
+    """Why a notification is owed; people ask "why did you wake me?"."""
+
+    FIRST = "first"  # the incident opened
+    NEW_ALERTS = "new_alerts"  # more alerts fire
+    MORE_SEVERE = "more_severe"  # the severity rose
+    SOME_RESOLVED = "some_resolved"  # some alerts resolved, others still fire
+    ALL_RESOLVED = "all_resolved"  # nothing fires any more
+    REOPENED = "reopened"  # it fires again soon after it was resolved
+    FLAPPING = "flapping"  # it comes and goes; quiet until it is stable
+    ACKNOWLEDGED = "acknowledged"  # a person is on it
+    UNACKNOWLEDGED = "unacknowledged"  # a person gave it back
+    NOTE = "note"  # a person wrote a note
+    REPEAT_DUE = "repeat_due"  # still triggered, a reminder is due
+    FALLBACK = "fallback"  # another destination could not be reached
+
+
+class Happening(StrEnum):
+    """What a line of the timeline tells."""
+
+    OPENED = "opened"  # the first alert fired
+    ALERTS_FIRED = "alerts_fired"  # more alerts fire
+    ALERTS_RESOLVED = "alerts_resolved"  # alerts resolved
+    VANISHED = "vanished"  # Alertmanager speaks of the group without naming an alert that fired
+    RETURNED = "returned"  # a vanished alert is named again
+    TRUNCATED = "truncated"  # Alertmanager left alerts out of its body
+    LATE = "late"  # an old body came again and was not believed
+    SEVERITY = "severity"  # the severity changed
+    RESOLVED = "resolved"  # it is over
+    REOPENED = "reopened"  # it fires again soon after it was over
+    FLAPPING = "flapping"  # it comes and goes too often to tell each time
+    STABLE = "stable"  # it no longer comes and goes
+    ACKNOWLEDGED = "acknowledged"  # a person is on it
+    UNACKNOWLEDGED = "unacknowledged"  # a person gave it back
+    NOTE = "note"  # a person wrote something down
+    OWED = "owed"  # a destination is to be told
+    TOLD = "told"  # a destination was told
+    WAITS = "waits"  # a destination is to be told later, and why
+    WITHDRAWN = "withdrawn"  # a destination will not be told, and why
+    FAILED = "failed"  # a destination could not be told
+
+
+class MessageEvent(StrEnum):
+    """What a message tells; each channel has one template for each."""
+
+    TRIGGERED = "triggered"  # it fires and nobody is on it
+    ACKNOWLEDGED = "acknowledged"  # somebody is on it
+    RESOLVED = "resolved"  # it is over

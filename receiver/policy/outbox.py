@@ -1,0 +1,99 @@
+"""What becomes of an owed notification at the moment it is due?"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from receiver.policy.incident import MessageEvent, Reason, State
+
+
+class NotificationState(StrEnum):
+    """Where a notification is on its way."""
+
+    OWED = "owed"  # to be tried at due_at; -> sent, withdrawn or failed
+    SENT = "sent"  # the service took it
+    WITHDRAWN = "withdrawn"  # no longer worth saying; `why` says why
+    FAILED = "failed"  # given up: the dead letter; the fallback was told
+
+
+class Outcome(StrEnum):
+    """How one attempt ended."""
+
+    SENT = "sent"  # the service took it
+    TEMPORARY = "temporary"  # try again later
+    PERMANENT = "permanent"  # a person must change something first
+
+
+IMMEDIATE = {  # what does not wait for group_interval
+    Reason.MORE_SEVERE,
+    Reason.ACKNOWLEDGED,
+    Reason.UNACKNOWLEDGED,
+    Reason.FALLBACK,
+}
+PAGES = {Reason.FIRST, Reason.REPEAT_DUE, Reason.NEW_ALERTS, Reason.REOPENED, Reason.FLAPPING}
+
+
+def due_at(
+    reason: Reason, *, now: datetime, last_sent_at: datetime | None, group_wait: timedelta,
+    group_interval: timedelta,
+) -> datetime:  # fmt: skip
+    """Return when to tell: first after group_wait, then not closer than group_interval, some at once.
+
+    A message from the future was sent while the clock was wrong; it keeps nobody waiting longer than one
+    that was sent now.
+    """
+    if reason in IMMEDIATE:
+        return now
+    if last_sent_at is None:
+        return now + group_wait
+    return max(now, min(now, last_sent_at) + group_interval)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Say it now."""
+
+    event: MessageEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Never say it."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Ask again later."""
+
+    until: datetime
+    why: str
+
+
+def verdict(
+    *, reason: Reason, state: State, revision: int, sent_revision: int | None, send_resolved: bool
+) -> Send | Withdraw:
+    """Return whether the state of the incident is still worth telling to one destination.
+
+    `sent_revision` is what the destination was told last, None when it was told nothing.
+    """
+    told = sent_revision is not None
+    if reason is Reason.FALLBACK and state is not State.RESOLVED:
+        return Send(MessageEvent.TRIGGERED if state is State.TRIGGERED else MessageEvent.ACKNOWLEDGED)
+    if state is State.RESOLVED:
+        if not told and reason is not Reason.FLAPPING:  # that will be back, and is kept quiet then
+            return Withdraw("resolved before it went out")
+        if told and not send_resolved:
+            return Withdraw("send_resolved is false")
+    if reason is not Reason.REPEAT_DUE and sent_revision is not None and sent_revision >= revision:
+        return Withdraw("an earlier message already said it")
+    if state is State.RESOLVED:
+        return Withdraw("resolved") if reason is Reason.REPEAT_DUE else Send(MessageEvent.RESOLVED)
+    if state is State.ACKNOWLEDGED:
+        if not told and reason in PAGES:
+            return Withdraw("acknowledged before it went out")
+        if reason is Reason.REPEAT_DUE:
+            return Withdraw("acknowledged; no reminders")
+        return Send(MessageEvent.ACKNOWLEDGED)
+    return Send(MessageEvent.TRIGGERED)

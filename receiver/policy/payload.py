@@ -1,0 +1,192 @@
+"""What does a body posted by Alertmanager say?
+
+Facts that shape this file: the group's status and common labels lie when alerts were truncated, so only
+the alerts themselves are read; addresses differ between highly available peers, so they do not count when
+bodies are compared; bodies come from many programs, so whatever still names a condition is understood.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from receiver.policy.fingerprint import fingerprint
+
+Labels = Mapping[str, str]
+
+
+class NotJson(ValueError):
+    """The body is not JSON."""
+
+
+class NotUsable(ValueError):
+    """The body is JSON, but says nothing about alerts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One alert, as one body tells it."""
+
+    fingerprint: str
+    labels: Labels
+    annotations: Labels
+    firing: bool
+    starts_at: datetime
+    ends_at: datetime | None  # when it resolved; for one that fires, when to stop believing it
+    generator_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """One alert that could not be understood, and why."""
+
+    why: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one body says."""
+
+    source: str
+    received_at: datetime
+    digest: int
+    group_id: int | None  # None: the body does not say which group it speaks of
+    group_key: str
+    receiver: str
+    group_labels: Labels
+    external_url: str
+    truncated: int
+    conditions: tuple[Condition, ...]
+    unusable: tuple[Unusable, ...] = ()
+    drill_id: str | None = None  # keeps an exercise apart from the real thing
+    channels: tuple[str, ...] = ()  # of an exercise: tell only these
+
+
+def understand(body: bytes, *, source: str, now: datetime) -> Said:
+    """Return what the body says.
+
+    Errors: NotJson, NotUsable; both with a text that says what is wrong and what to send.
+    """
+    try:
+        document = from_json(body.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError as error:
+        raise NotJson(f"the body is not JSON: {error}; send Alertmanager's webhook format") from None
+    if not isinstance(document, dict):
+        raise NotUsable("the body is not an object with a list `alerts`; send Alertmanager's webhook format")
+    alerts = document.get("alerts")
+    if not isinstance(alerts, list):
+        raise NotUsable("`alerts` is not a list; send Alertmanager's webhook format")
+    return said(document, alerts, source=source, now=now)
+
+
+def said(document: Mapping[str, Any], alerts: list[Any], *, source: str, now: datetime) -> Said:
+    """Return what the document says of `alerts`; NotUsable when it says nothing of any."""
+    conditions: dict[str, Condition] = {}
+    unusable: list[Unusable] = []
+    for alert in alerts:
+        condition = _condition(alert, now)
+        if isinstance(condition, Unusable):
+            unusable.append(condition)
+        else:
+            earlier = conditions.get(condition.fingerprint)
+            if earlier is None or condition.firing or not earlier.firing:  # in doubt, it fires
+                conditions[condition.fingerprint] = condition
+    if alerts and not conditions:
+        raise NotUsable(f"no alert in the body can be used: {unusable[0].why}")
+    group_labels = _texts(document.get("groupLabels"))
+    group_key = _text(document.get("groupKey"))
+    receiver = _text(document.get("receiver"))
+    truncated = _count(document.get("truncatedAlerts"))
+    group_name = group_key or (to_json(sorted(group_labels.items())).decode() if group_labels else "")
+    return Said(
+        source=source,
+        received_at=now,
+        digest=_hash(
+            [source, receiver, group_key, truncated, [_essence(one) for one in conditions.values()]]
+        ),
+        group_id=_hash([source, receiver, group_name]) if group_name else None,
+        group_key=group_key,
+        receiver=re.sub(r"\\(.)", r"\1", receiver),  # Alertmanager quotes it as a regular expression
+        group_labels=group_labels,
+        external_url=_text(document.get("externalURL")),
+        truncated=truncated,
+        conditions=tuple(conditions.values()),
+        unusable=tuple(unusable),
+    )
+
+
+def _condition(alert: Any, now: datetime) -> Condition | Unusable:
+    if not isinstance(alert, dict):
+        return Unusable("an alert is not an object", _excerpt(alert))
+    labels = _texts(alert.get("labels"))
+    if not labels:
+        return Unusable("an alert has no labels, so nothing tells it from others", _excerpt(alert))
+    named = alert.get("fingerprint")
+    ends_at = _instant(alert.get("endsAt"))
+    status = alert.get("status")
+    firing = status != "resolved" and (status == "firing" or ends_at is None or ends_at > now)
+    return Condition(
+        fingerprint=_text(named) if isinstance(named, str) and 0 < len(named) <= 64 else fingerprint(labels),
+        labels=labels,
+        annotations=_texts(alert.get("annotations")),
+        firing=firing,
+        starts_at=_instant(alert.get("startsAt")) or now,
+        ends_at=(ends_at or now) if not firing else None,
+        generator_url=_text(alert.get("generatorURL")),
+    )
+
+
+def _essence(condition: Condition) -> list[Any]:
+    ended = None if condition.firing else condition.ends_at
+    return [condition.fingerprint, condition.starts_at, ended, condition.labels, condition.annotations]
+
+
+def _excerpt(value: Any) -> bytes:
+    return to_json(value)[:65536]
+
+
+def _hash(value: Any) -> int:
+    """Return 64 signed bits, what both databases hold in one integer."""
+    return int.from_bytes(blake2b(to_json(value), digest_size=8).digest(), signed=True)
+
+
+def _texts(value: Any) -> dict[str, str]:
+    """Return a label set; an empty value is the same as none."""
+    if not isinstance(value, dict):
+        return {}
+    return {
+        name if "\0" not in name else _text(name): text for name, one in value.items() if (text := _text(one))
+    }
+
+
+def _text(value: Any) -> str:
+    """Return a text without NUL, which PostgreSQL cannot hold."""
+    if type(value) is str:
+        return value if "\0" not in value else value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if value is None:
+        return ""
+    return to_json(value).decode()
+
+
+def _count(value: Any) -> int:
+    try:
+        return min(max(int(value or 0), 0), 2**31 - 1)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _instant(value: Any) -> datetime | None:
+    """Return an instant in UTC; None for Go's zero time and for what is no time at all."""
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+        parsed = parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+    return parsed if parsed.year > 1 else None
