@@ -1,0 +1,316 @@
+"""Does the configuration hold together, and is there something in it that cannot be meant?"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from receiver.config.document import (
+    Document,
+    Node,
+    Position,
+    Problem,
+    Scalar,
+    Sequence,
+    Steps,
+    Table,
+    did_you_mean,
+    path_text,
+    value_of,
+)
+from receiver.config.records import Config
+from receiver.policy import hours, routing
+from receiver.policy.matching import EQUAL, REGEX, Matcher
+from receiver.policy.routing import Route
+
+# Where each kind of name is defined, and what a person calls it.
+DEFINED_IN = {
+    "receiver": "receivers",
+    "time interval": "time_intervals",
+    "source": "sources",
+    "escalation policy": "escalation_policies",
+}
+NAMED_BY = {  # the keys of a route that name something defined elsewhere
+    "receiver": "receiver",
+    "escalation_policy": "escalation policy",
+    "mute_time_intervals": "time interval",
+    "active_time_intervals": "time interval",
+}
+
+
+def errors(document: Document) -> list[Problem]:
+    """Return every name that is defined twice or not at all, and what is wrong with the root route.
+
+    It reads the document and not the records, so that one bad value hides nothing else.
+    """
+    defined = {kind: _names(document, section) for kind, section in DEFINED_IN.items()}
+    return [
+        *_repeated({**defined, "route": _route_names(document)}),
+        *(problem for found in _references(document) for problem in _undefined(*found, defined)),
+        *_root_errors(document),
+        *_severities(document),
+    ]
+
+
+def _names(document: Document, section: str) -> list[tuple[Scalar, Steps]]:
+    node, found = document.find((section,))
+    items = node.items if found and isinstance(node, Sequence) else []
+    named = (
+        (item.entries.get("name"), (section, index, "name"))
+        for index, item in enumerate(items)
+        if isinstance(item, Table)
+    )
+    return [(name, path) for name, path in named if isinstance(name, Scalar)]
+
+
+def _route_names(document: Document) -> list[tuple[Scalar, Steps]]:
+    """Return the names of routes; what is owed remembers its route, and so its hours, by this name."""
+    named = ((route.entries.get("name"), (*path, "name")) for route, path in _routes(document))
+    return [(name, path) for name, path in named if isinstance(name, Scalar)]
+
+
+def _repeated(defined: dict[str, list[tuple[Scalar, Steps]]]) -> Iterator[Problem]:
+    for kind, names in defined.items():
+        first: dict[str, Scalar] = {}
+        for name, path in names:
+            before = first.setdefault(name.text, name)
+            if before is not name:
+                line = before.position.line
+                text = f'the {kind} "{name.written}" is defined twice (first in line {line}); rename one'
+                yield Problem(name.position, path_text(path), text)
+
+
+def _references(document: Document) -> Iterator[tuple[str, Scalar, Steps]]:
+    """Yield everything that names something: the kind of thing, the name and its path."""
+    fallback, found = document.find(("fallback",))
+    if found and isinstance(fallback, Scalar):
+        yield "receiver", fallback, found
+    for route, path in _routes(document):
+        for key, kind in NAMED_BY.items():
+            node = route.entries.get(key)
+            if isinstance(node, Scalar):
+                yield kind, node, (*path, key)
+            elif isinstance(node, Sequence):
+                for index, item in enumerate(node.items):
+                    if isinstance(item, Scalar):
+                        yield kind, item, (*path, key, index)
+
+
+def _routes(document: Document) -> Iterator[tuple[Table, Steps]]:
+    root, found = document.find(("route",))
+    if found:
+        yield from _routes_below(root, found)
+
+
+def _routes_below(node: Node, path: Steps) -> Iterator[tuple[Table, Steps]]:
+    if isinstance(node, Table):
+        yield node, path
+        below = node.entries.get("routes")
+        for index, item in enumerate(below.items if isinstance(below, Sequence) else []):
+            yield from _routes_below(item, (*path, "routes", index))
+
+
+def _undefined(
+    kind: str, name: Scalar, path: Steps, defined: dict[str, list[tuple[Scalar, Steps]]]
+) -> Iterator[Problem]:
+    known = {scalar.text for scalar, _ in defined[kind]}
+    if name.text in known or name.is_empty:
+        return
+    advice = did_you_mean(name.text, known) or f"; define it under {DEFINED_IN[kind]}"
+    if kind == "escalation policy":
+        advice = "; escalation policies do not exist yet, name a receiver"
+    yield Problem(name.position, path_text(path), f'the {kind} "{name.written}" is not defined{advice}')
+
+
+def _root_errors(document: Document) -> Iterator[Problem]:
+    node, found = document.find(("route",))
+    if not (found and isinstance(node, Table)):
+        return
+    values = {key: value for key, value in value_of(node).items() if key != "routes"}
+    try:
+        route = Route.model_validate(values)
+    except ValidationError:
+        return  # it has errors of its own, which are reported
+    for text in routing.root_errors(route):
+        key = next((key for key in node.entries if re.search(rf"\b{key.split('_re')[0]}", text)), None)
+        if key is None or "needs" in text:
+            yield Problem(node.position, "route", text)
+        else:
+            yield Problem(node.keys[key], f"route.{key}", text)
+
+
+def _severities(document: Document) -> Iterator[Problem]:
+    node, found = document.find(("severity_order",))
+    listed = (
+        [item for item in node.items if isinstance(item, Scalar)]
+        if isinstance(node, Sequence) and found
+        else []
+    )
+    known = {item.text for item in listed} or set(Config.model_fields["severity_order"].default)
+    for index, item in enumerate(listed):
+        if item.text in {earlier.text for earlier in listed[:index]}:
+            yield Problem(
+                item.position, f"severity_order[{index}]", f'"{item.written}" is listed twice; keep one'
+            )
+    for route, path in _routes(document):
+        severity = route.entries.get("break_through")
+        if isinstance(severity, Scalar) and severity.text not in known:
+            advice = did_you_mean(severity.text, known) or "; write one of that list, or add it there"
+            text = f'the severity "{severity.written}" is not in severity_order{advice}'
+            yield Problem(severity.position, path_text((*path, "break_through")), text)
+
+
+def warnings(document: Document, config: Config, directory: Path, at: datetime) -> list[Problem]:
+    """Return what loads and still can hardly be meant."""
+    return [
+        *_unreachable(document, config.tree, ()),
+        *_never_open(document, config, at),
+        *_pointless_receivers(document, config),
+        *_missing_files(document, directory),
+    ]
+
+
+def _unreachable(document: Document, node: routing.Node, above: tuple[Matcher, ...]) -> Iterator[Problem]:
+    """Yield the routes that no alert can take."""
+    takers = _Takers()
+    conditions = above + node.matchers
+    for child in node.children:
+        position = _position(document, child.path)
+        taker = takers.find(child)
+        if contradiction := _contradiction(conditions + child.matchers):
+            text = f"no alert can match both {contradiction[0]} and {contradiction[1]}; correct the matchers"
+            yield Problem(position, child.path, text)
+        elif taker:
+            text = f"no alert gets here, {taker.path} takes it; move this route up, or let that one continue"
+            yield Problem(position, child.path, text)
+        else:
+            takers.add(child)
+            yield from _unreachable(document, child, conditions)
+
+
+class _Takers:
+    """The earlier siblings that keep what they match, found by what they must match."""
+
+    def __init__(self) -> None:
+        self._by_condition: dict[tuple[str, ...], list[routing.Node]] = defaultdict(list)
+
+    def add(self, node: routing.Node) -> None:
+        if not node.continue_:
+            self._by_condition[self._key(node)].append(node)
+
+    def find(self, node: routing.Node) -> routing.Node | None:
+        """Return an earlier sibling that takes whatever `node` matches."""
+        keys = [(), *((m.name,) for m in node.matchers)]
+        keys += [(m.name, value) for m in node.matchers for value in _values(m) or ()]
+        return next(
+            (taker for key in keys for taker in self._by_condition.get(key, ()) if _implies(node, taker)),
+            None,
+        )
+
+    @staticmethod
+    def _key(node: routing.Node) -> tuple[str, ...]:
+        equal = next((m for m in node.matchers if m.op == EQUAL), None)
+        if equal:
+            return equal.name, equal.value
+        return tuple(m.name for m in node.matchers[:1])
+
+
+_ALTERNATIVES = re.compile(r"[a-zA-Z0-9_|-]+")
+
+
+def _values(matcher: Matcher) -> list[str] | None:
+    """Return every value that the matcher accepts, None when they cannot be counted."""
+    if matcher.op == EQUAL:
+        return [matcher.value]
+    bare = matcher.value.removeprefix("^(?:").removesuffix(")$")  # as match_re is written out
+    return bare.split("|") if matcher.op == REGEX and _ALTERNATIVES.fullmatch(bare) else None
+
+
+def _implies(node: routing.Node, taker: routing.Node) -> bool:
+    """Return whether all that `node` matches is matched by `taker` as well; False when in doubt."""
+    return all(
+        any(
+            mine == theirs
+            or (
+                mine.name == theirs.name
+                and (values := _values(mine)) is not None
+                and all(theirs.matches({theirs.name: value}) for value in values)
+            )
+            for mine in node.matchers
+        )
+        for theirs in taker.matchers
+    )
+
+
+def _contradiction(matchers: Iterable[Matcher]) -> tuple[Matcher, Matcher] | None:
+    by_name: dict[str, list[Matcher]] = defaultdict(list)
+    for matcher in matchers:
+        by_name[matcher.name].append(matcher)
+    for same in by_name.values():
+        for one in same:
+            values = _values(one)
+            for other in same:
+                if values is not None and not any(other.matches({other.name: value}) for value in values):
+                    return one, other
+    return None
+
+
+def _never_open(document: Document, config: Config, at: datetime) -> Iterator[Problem]:
+    for index, interval in enumerate(config.time_intervals):
+        if not hours.is_active(interval, at) and hours.next_change(interval, at) is None:
+            text = f'the time interval "{interval.name}" is not active once in five years; correct its fields'
+            yield Problem(_position(document, f"time_intervals[{index}]"), f"time_intervals[{index}]", text)
+
+
+def _pointless_receivers(document: Document, config: Config) -> Iterator[Problem]:
+    used = {node.receiver for node in routing.walk(config.tree)} | {config.fallback_receiver}
+    for index, receiver in enumerate(config.receivers):
+        path = f"receivers[{index}]"
+        if not config.destinations_of(receiver.name):
+            text = f'the receiver "{receiver.name}" has no destinations; what is routed to it reaches nobody'
+            yield Problem(_position(document, path), path, text)
+        elif receiver.name not in used:
+            text = f'no route leads to the receiver "{receiver.name}"; route something to it, or remove it'
+            yield Problem(_position(document, path), path, text)
+
+
+def _missing_files(document: Document, directory: Path) -> Iterator[Problem]:
+    for section in ("sources", "receivers"):
+        node, found = document.find((section,))
+        for scalar, path in _file_names(node, found) if found else ():
+            if not _is_readable(directory / scalar.text):
+                text = f"the file {scalar.written} cannot be read; write it, or correct the path"
+                yield Problem(scalar.position, path_text(path), text)
+
+
+def _is_readable(file: Path) -> bool:
+    try:
+        return os.access(file, os.R_OK)
+    except ValueError:  # no file has a name with a null character
+        return False
+
+
+def _file_names(node: Node, path: Steps) -> Iterator[tuple[Scalar, Steps]]:
+    if isinstance(node, Scalar):
+        keys = [step for step in path if isinstance(step, str)]
+        if keys[-1].endswith(("_file", "_files")) and node.text:
+            yield node, path
+    elif isinstance(node, Sequence):
+        for index, item in enumerate(node.items):
+            yield from _file_names(item, (*path, index))
+    else:
+        for key, item in node.entries.items():
+            yield from _file_names(item, (*path, key))
+
+
+_STEP = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
+
+
+def _position(document: Document, path: str) -> Position:
+    """Return where the thing at a written path stands."""
+    steps = [int(index) if index else word for word, index in _STEP.findall(path)]
+    return document.find(tuple(steps))[0].position

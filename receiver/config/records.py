@@ -1,0 +1,214 @@
+"""What is in routing.yaml?"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field, SecretStr, create_model, model_validator
+
+from receiver.channels import KINDS
+from receiver.channels.base import ChannelConfig, is_web_address
+from receiver.policy import routing
+from receiver.policy.durations import Duration
+from receiver.policy.hours import TimeInterval
+from receiver.policy.matching import Labels
+from receiver.policy.muting import InhibitRule
+from receiver.policy.record import Record
+from receiver.policy.routing import Route
+
+ROTATION = 2  # an old and a new secret are valid while one takes the place of the other
+UNKNOWN = "none"  # the severity of an alert without one
+
+
+def _check_web_address(value: str) -> str:
+    if not is_web_address(value):
+        raise ValueError("must be a web address that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+Name = Annotated[str, Field(min_length=1)]
+WebAddress = Annotated[str, AfterValidator(_check_web_address)]
+Secrets = Annotated[tuple[SecretStr, ...], Field(max_length=ROTATION)]
+SecretFiles = Annotated[tuple[Name, ...], Field(max_length=ROTATION)]
+
+
+class Login(Record):
+    """A user name and the one or two passwords that are valid with it."""
+
+    username: Name
+    password: SecretStr | None = None
+    password_file: Name | None = None
+    passwords: Secrets = ()
+    password_files: SecretFiles = ()
+
+    @model_validator(mode="after")
+    def _has_one_or_two(self) -> "Login":
+        count = len(secrets_of(self, "password"))
+        if count not in {1, ROTATION}:
+            raise ValueError(f"has {count} passwords; write one, or two while you rotate them")
+        return self
+
+
+class Source(Record):
+    """An Alertmanager that posts to us, what it must show, and where it can be asked."""
+
+    name: Annotated[Name, Field(pattern=r"^[A-Za-z0-9_.-]+$")]  # it is part of a URL
+    token: SecretStr | None = None
+    token_file: Name | None = None
+    tokens: Secrets = ()
+    token_files: SecretFiles = ()
+    basic_auth: Login | None = None
+    alertmanager_url: WebAddress | None = None
+    prometheus_url: WebAddress | None = None
+
+    @model_validator(mode="after")
+    def _has_at_most_two(self) -> "Source":
+        count = len(secrets_of(self, "token"))
+        if count > ROTATION:
+            raise ValueError(f"has {count} tokens; write one, or two while you rotate them")
+        return self
+
+
+def secrets_of(record: Source | Login, word: str) -> list[SecretStr | str]:
+    """Return what `word`, `word`_file and their plurals name: secrets, and paths of files that hold one."""
+    single, file = getattr(record, word), getattr(record, f"{word}_file")
+    several, files = getattr(record, f"{word}s"), getattr(record, f"{word}_files")
+    return [*([single] if single else []), *several, *([file] if file else []), *files]
+
+
+class BaseReceiver(Record):
+    """A named set of destinations; it has a list of `<kind>_configs` for every channel."""
+
+    name: Name
+
+    def channel_configs(self) -> Iterator[tuple[str, ChannelConfig]]:
+        """Yield the kind and the config of each destination, in the order of the kinds."""
+        for kind in KINDS:
+            for config in getattr(self, f"{kind}_configs"):
+                yield kind, config
+
+
+if TYPE_CHECKING:
+    Receiver = BaseReceiver
+else:
+    Receiver = create_model(
+        "Receiver",
+        __base__=BaseReceiver,
+        __doc__="A named set of destinations.",
+        **{f"{kind}_configs": (tuple[channel.Config, ...], ()) for kind, channel in KINDS.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One place that can be told, and how."""
+
+    name: str  # e.g. `slack #ops`; unique, and the same in two receivers that mean the same place
+    kind: str
+    config: ChannelConfig
+    receiver: str  # the first receiver that names it
+
+
+class Config(Record):
+    """Everything about policy."""
+
+    sources: tuple[Source, ...] = ()
+    time_intervals: tuple[TimeInterval, ...] = ()
+    receivers: Annotated[tuple[Receiver, ...], Field(min_length=1)]
+    route: Route
+    inhibit_rules: tuple[InhibitRule, ...] = ()
+    fallback: Name | None = None
+    severity_order: Annotated[tuple[Name, ...], Field(min_length=1)] = (
+        "critical",
+        "error",
+        "warning",
+        "info",
+        UNKNOWN,
+    )
+    vanish_after: Duration = timedelta(minutes=15)  # a silence upstream is no proof that all is well
+    reopen_within: Duration = timedelta(minutes=10)  # firing again this soon is the same incident
+    give_up_after: Duration = timedelta(hours=24)  # after a day the news is no news; the fallback is told
+
+    @cached_property
+    def tree(self) -> routing.Node:
+        """The route tree, everything inherited."""
+        return routing.tree(self.route)
+
+    @cached_property
+    def receiver_named(self) -> dict[str, BaseReceiver]:
+        """The receivers by name."""
+        return {receiver.name: receiver for receiver in self.receivers}
+
+    @cached_property
+    def interval_named(self) -> dict[str, TimeInterval]:
+        """The time intervals by name."""
+        return {interval.name: interval for interval in self.time_intervals}
+
+    @cached_property
+    def source_named(self) -> dict[str, Source]:
+        """The sources by name."""
+        return {source.name: source for source in self.sources}
+
+    @cached_property
+    def destinations(self) -> dict[str, Destination]:
+        """Every destination by name."""
+        return {found.name: found for below in self._destinations.values() for found in reversed(below)}
+
+    def destinations_of(self, receiver: str) -> list[Destination]:
+        """Return the destinations of a receiver; none if there is no such receiver."""
+        return self._destinations.get(receiver, [])
+
+    @cached_property
+    def _destinations(self) -> dict[str, list[Destination]]:
+        known: dict[str, Destination] = {}
+        return {
+            receiver.name: [
+                _destination(kind, config, receiver.name, known)
+                for kind, config in receiver.channel_configs()
+            ]
+            for receiver in self.receivers
+        }
+
+    @cached_property
+    def fallback_receiver(self) -> str:
+        """The receiver that is told when others cannot be: named, or called "fallback", or the root's."""
+        if self.fallback:
+            return self.fallback
+        return "fallback" if "fallback" in self.receiver_named else str(self.route.receiver)
+
+    @cached_property
+    def _ranks(self) -> dict[str, int]:
+        *others, least = self.severity_order
+        ranks = {severity: rank for rank, severity in enumerate(others)}
+        return {**ranks, least: len(self.severity_order)}
+
+    def rank(self, severity: str) -> int:
+        """Return 0 for the most severe; an unknown severity ranks just above the least."""
+        return self._ranks.get(severity, len(self.severity_order) - 1)
+
+    def severity_of(self, labels: Labels) -> str:
+        """Return the severity that an alert's labels say, "none" if they say nothing."""
+        return labels.get("severity") or UNKNOWN
+
+    def most_severe(self, severities: "list[str]") -> str:
+        """Return the most severe of these, "none" if there are none."""
+        return min(severities, key=self.rank, default=UNKNOWN)
+
+
+def _destination(kind: str, config: Any, receiver: str, known: dict[str, Destination]) -> Destination:
+    """Return the destination of a channel config, and remember it in `known`.
+
+    The same address with other settings (another workspace, another template) is another
+    destination, so its name says which receiver it belongs to.
+    """
+    name, count = config.destination, 1
+    while name in known and known[name].config != config:
+        count += 1
+        name = (
+            f"{config.destination} ({receiver})"
+            if count == 2
+            else f"{config.destination} ({receiver} {count})"
+        )
+    return known.setdefault(name, Destination(name, kind, config, receiver))

@@ -1,0 +1,165 @@
+"""How does an editor know what may be written in routing.yaml?"""
+
+import json
+from typing import Any
+
+from receiver.config.records import Config
+
+TITLE = "Tocsin routing.yaml"
+
+SEND_RESOLVED = "Tell this destination when the incident is over as well; default true."
+TIMEOUT = "How long one attempt may take."
+PRIVATE = "Allow addresses of your own network; default false."
+
+# One sentence for each key, shown by editors while a person types.
+DESCRIPTIONS = {
+    "Authorization": {
+        "type": "The word before the credentials; default Bearer.",
+        "credentials": "The credentials; better kept elsewhere, as ${VARIABLE} or with credentials_file.",
+        "credentials_file": "A file that holds the credentials; relative to the folder of this file.",
+    },
+    "BasicAuth": {
+        "username": "The user name.",
+        "password": "The password; better kept elsewhere, as ${VARIABLE} or with password_file.",
+        "password_file": "A file that holds the password; relative to the folder of this file.",
+    },
+    "Config": {
+        "sources": "The Alertmanagers that post to us; without any, whoever reaches the port may post.",
+        "time_intervals": "Named recurring times, as in Alertmanager.",
+        "receivers": "Named sets of destinations, as in Alertmanager.",
+        "route": "The root of the routing tree, as in Alertmanager.",
+        "inhibit_rules": "Which firing alerts keep which others quiet, as in Alertmanager.",
+        "fallback": "The receiver that is told when a destination cannot be reached; "
+        'default: the receiver named "fallback", else that of the root route.',
+        "severity_order": "The values of the label severity, most severe first.",
+        "vanish_after": "An alert that Alertmanager no longer mentions counts as over after this time.",
+        "reopen_within": "An incident that fires again this soon after it was resolved is the same incident.",
+        "give_up_after": "A notification that could not be delivered for this long goes to the fallback.",
+    },
+    "ConsoleConfig": {"send_resolved": SEND_RESOLVED},
+    "HttpConfig": {
+        "authorization": "An Authorization header.",
+        "basic_auth": "A user name and password.",
+    },
+    "InhibitRule": {
+        "name": "A name for people.",
+        "source_matchers": "What the alert must match that keeps others quiet.",
+        "source_match": "The same as a mapping of label to value; the older spelling.",
+        "source_match_re": "The same as a mapping of label to regular expression; the older spelling.",
+        "target_matchers": "What the alerts must match that are kept quiet.",
+        "target_match": "The same as a mapping of label to value; the older spelling.",
+        "target_match_re": "The same as a mapping of label to regular expression; the older spelling.",
+        "equal": "Labels that must have the same value on both.",
+    },
+    "Login": {
+        "username": "The user name that Alertmanager sends.",
+        "password": "The password; better kept elsewhere, as ${VARIABLE} or with password_file.",
+        "password_file": "A file that holds the password; relative to the folder of this file.",
+        "passwords": "Two passwords that are both valid, while one takes the place of the other.",
+        "password_files": "Two files with a password each, both valid.",
+    },
+    "Receiver": {"name": "The name that routes use."},
+    "Route": {
+        "name": "A name for people and for policy tests; default: the path, such as route.routes[1].",
+        "receiver": "Who is told; inherited from the route above.",
+        "escalation_policy": "Reserved: escalation policies do not exist yet.",
+        "matchers": 'What an alert must match, such as severity="critical"; all of them must hold.',
+        "match": "The same as a mapping of label to value; the older spelling.",
+        "match_re": "The same as a mapping of label to regular expression; the older spelling.",
+        "continue": "Go on with the next sibling although this route matches.",
+        "routes": "Routes below this one; the first that matches takes the alert.",
+        "group_by": "The labels that make one incident; default: as Alertmanager grouped; ['...'] is all.",
+        "group_wait": "How long the first notification waits for more alerts; default 0s.",
+        "group_interval": "The least time between two updates about one incident; default 30s.",
+        "repeat_interval": "How often a triggered incident is repeated; default 4h.",
+        "mute_time_intervals": "Times at which this route is quiet.",
+        "active_time_intervals": "The only times at which this route speaks.",
+        "outside": "Outside these times people are told later; defer lets break_through speak at once.",
+        "break_through": "From this severity on, nothing waits for opening hours; default critical.",
+        "labels": "Labels of the route itself; they match nothing.",
+    },
+    "SlackConfig": {
+        "send_resolved": SEND_RESOLVED,
+        "api_url": "The URL of a Slack webhook; better kept elsewhere, as ${VARIABLE} or with api_url_file.",
+        "api_url_file": "A file that holds the URL of an incoming webhook.",
+        "app_token": "The token of an app, which can edit its messages; better kept elsewhere.",
+        "app_token_file": "A file that holds the token of an app.",
+        "app_url": "Where an app posts; only a server that speaks as Slack does needs another.",
+        "channel": "The channel; an app needs it, a webhook has one of its own.",
+        "username": "The name that messages come from.",
+        "icon_emoji": "The picture that messages come with, such as :bell:.",
+        "timeout": TIMEOUT,
+        "allow_private_addresses": PRIVATE,
+    },
+    "Source": {
+        "name": "The last part of the URL it posts to: /webhooks/alertmanager/NAME.",
+        "token": "The bearer token it sends; better kept elsewhere, as ${VARIABLE} or with token_file.",
+        "token_file": "A file that holds the token; relative to the folder of this file.",
+        "tokens": "Two tokens that are both valid, while one takes the place of the other.",
+        "token_files": "Two files with a token each, both valid.",
+        "basic_auth": "A user name and password, instead of a token.",
+        "alertmanager_url": "Where its API and pages are.",
+        "prometheus_url": "Where its Prometheus is.",
+    },
+    "TimeInterval": {
+        "name": "The name that routes use.",
+        "time_intervals": "It is active while any of these is.",
+    },
+    "TimeRange": {
+        "start_time": "HH:MM; the first minute that belongs to it.",
+        "end_time": "HH:MM, up to 24:00; the first minute that no longer does.",
+    },
+    "WebhookConfig": {
+        "send_resolved": SEND_RESOLVED,
+        "url": "Where to post; better kept elsewhere, as ${VARIABLE} or with url_file.",
+        "url_file": "A file that holds the URL.",
+        "max_alerts": "Send at most so many alerts; 0 sends all.",
+        "timeout": TIMEOUT,
+        "http_config": "How to log in there.",
+        "secret": "Signs every body; better kept elsewhere, as ${VARIABLE} or with secret_file.",
+        "secret_file": "A file that holds the secret.",
+        "allow_private_addresses": PRIVATE,
+    },
+    "Window": {
+        "times": "Parts of the day; default: the whole day.",
+        "weekdays": "Such as monday:friday; default: every day.",
+        "days_of_month": "Such as 1:15, or -1 for the last day; default: every day.",
+        "months": "Such as may:august or 5:8; default: every month.",
+        "years": "Such as 2026:2028; default: every year.",
+        "location": "The time zone, such as Europe/Lisbon; default UTC.",
+    },
+}
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of routing.yaml."""
+    body = Config.model_json_schema()
+    definitions = body.pop("$defs")
+    for name, record in {"Config": body, **definitions}.items():
+        for key, field in record["properties"].items():
+            _simplify(field)
+            field["description"] = DESCRIPTIONS.get(name, {}).get(key) or _list_of(key)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **body,
+        "title": TITLE,
+        "$defs": definitions,
+    }
+
+
+def _simplify(field: dict[str, Any]) -> None:
+    """Leave out what an editor would only repeat: a title made from the key, and that a key may be empty."""
+    field.pop("title", None)
+    match field.get("anyOf"):
+        case [kind, {"type": "null"}]:
+            del field["anyOf"], field["default"]
+            field.update(kind)
+
+
+def _list_of(key: str) -> str:
+    return f"Destinations of the kind {key.removesuffix('_configs')}."
+
+
+def schema_text() -> str:
+    """Return the text of routing.schema.json."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"

@@ -1,0 +1,173 @@
+"""What loads and can hardly be meant is pointed out."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from receiver.config import check, parse
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def warnings(tmp_path):
+    def check_text(text):
+        file = tmp_path / "routing.yaml"
+        file.write_text(text)
+        errors, found = check(file, {}, AT)
+        assert errors == []
+        return [line.removeprefix(f"{file}:") for line in found]
+
+    return check_text
+
+
+def tree(*routes):
+    """A file with these routes below the root, one in a line from line 5 on."""
+    lines = "".join(f"    - {{{route}}}\n" for route in routes)
+    return f"receivers: [{{name: ops, console_configs: [{{}}]}}]\nroute:\n  receiver: ops\n  routes:\n{lines}"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_reached"),
+    [
+        pytest.param("matchers: [a=x]", "matchers: [a=y]", True, id="other values"),
+        pytest.param("matchers: [a=x]", "matchers: [b=x]", True, id="other labels"),
+        pytest.param("matchers: [a=x]", "matchers: [a=x]", False, id="the same"),
+        pytest.param("matchers: [a=x], continue: true", "matchers: [a=x]", True, id="the same, but the first continues"),
+        pytest.param("matchers: [a=x]", "matchers: [a=x, b=y]", False, id="the first asks for less"),
+        pytest.param("matchers: [a=x, b=y]", "matchers: [a=x]", True, id="the first asks for more"),
+        pytest.param("receiver: ops", "matchers: [a=x]", False, id="the first asks for nothing"),
+        pytest.param("receiver: ops", "receiver: ops", False, id="both ask for nothing"),
+        pytest.param("match: {a: x}", "matchers: [a=x]", False, id="the same in two spellings"),
+        pytest.param("matchers: ['a=~x|y']", "matchers: [a=x]", False, id="one of the first one's values"),
+        pytest.param("match_re: {a: x|y|z}", "matchers: ['a=~x|y']", False, id="some of the first one's values"),
+        pytest.param("matchers: ['a=~x|y']", "matchers: ['a=~x|z']", True, id="some other values"),
+        pytest.param("matchers: ['a=~x.*']", "matchers: [a=xy]", False, id="a value that the first one's expression matches"),
+        pytest.param("matchers: ['a=~x.*']", "matchers: ['a=~xy.*']", True, id="two expressions are not compared"),
+        pytest.param("matchers: [a!=x]", "matchers: [a=y]", False, id="a value that the first does not exclude"),
+        pytest.param("matchers: [a!=x]", "matchers: [a=x]", True, id="the value that the first excludes"),
+        pytest.param("matchers: [b!=x]", "matchers: [a=x]", True, id="nothing is said about the label"),
+        pytest.param("matchers: ['b=~.+', a=x]", "matchers: [a=x, b=y]", False, id="an expression and a value"),
+    ],
+)  # fmt: skip
+def test_a_route_behind_one_that_takes_everything_it_matches_is_not_reached(
+    warnings, first, second, is_reached
+):
+    found = warnings(tree(first, second))
+
+    expected = "6:7: route.routes[1]: warning: no alert gets here, route.routes[0] takes it; move this route up, or let that one continue"
+    assert found == ([] if is_reached else [expected])
+
+
+@pytest.mark.parametrize(
+    ("route", "one", "other"),
+    [
+        pytest.param("matchers: [a=x, a=y]", 'a="x"', 'a="y"', id="two values of a label"),
+        pytest.param("matchers: [a=x, a!=x]", 'a="x"', 'a!="x"', id="a value and not that value"),
+        pytest.param("matchers: ['a=~x|y', a=z]", 'a=~"x|y"', 'a="z"', id="one of two values and a third"),
+    ],
+)
+def test_matchers_that_contradict_each_other_match_nothing(warnings, route, one, other):
+    found = warnings(tree(route))
+
+    assert found == [
+        f"5:7: route.routes[0]: warning: no alert can match both {one} and {other}; correct the matchers"
+    ]
+
+
+def test_matchers_that_contradict_those_above_match_nothing(warnings):
+    found = warnings(tree("matchers: [a=x], routes: [{matchers: [a=y]}]"))
+
+    assert found == [
+        '5:34: route.routes[0].routes[0]: warning: no alert can match both a="x" and a="y"; correct the matchers'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("window", "is_open"),
+    [
+        pytest.param("{weekdays: [monday]}", True, id="Mondays come"),
+        pytest.param("{days_of_month: ['31'], months: [february]}", False, id="31 February does not"),
+        pytest.param("{days_of_month: ['29'], months: [february]}", True, id="29 February does"),
+        pytest.param("{years: ['2020']}", False, id="years that have passed do not"),
+        pytest.param("{months: ['13']}", False, id="a thirteenth month does not"),
+        pytest.param("{times: []}", False, id="an empty list of times is no time"),
+    ],
+)
+def test_a_time_interval_that_never_comes_is_pointed_out(warnings, window, is_open):
+    found = warnings(
+        tree().replace("  routes:\n", "") + f"time_intervals: [{{name: t, time_intervals: [{window}]}}]\n"
+    )
+
+    expected = '4:18: time_intervals[0]: warning: the time interval "t" is not active once in five years; correct its fields'
+    assert found == ([] if is_open else [expected])
+
+
+def test_a_receiver_without_destinations_reaches_nobody(warnings):
+    found = warnings("receivers: [{name: ops}]\nroute: {receiver: ops}\n")
+
+    assert found == [
+        '1:13: receivers[0]: warning: the receiver "ops" has no destinations; what is routed to it reaches nobody'
+    ]
+
+
+def test_a_receiver_that_no_route_leads_to_is_pointed_out(warnings):
+    found = warnings(
+        "receivers:\n  - {name: ops, console_configs: [{}]}\n  - {name: spare, console_configs: [{}]}\n"
+        "route: {receiver: ops}\n"
+    )
+
+    assert found == [
+        '3:5: receivers[1]: warning: no route leads to the receiver "spare"; route something to it, or remove it'
+    ]
+
+
+def test_the_fallback_needs_no_route(warnings):
+    found = warnings(
+        "receivers:\n  - {name: ops, console_configs: [{}]}\n  - {name: fallback, console_configs: [{}]}\n"
+        "route: {receiver: ops}\n"
+    )
+
+    assert found == []
+
+
+def test_a_file_that_cannot_be_read_is_pointed_out(warnings, tmp_path):
+    (tmp_path / "there").write_text("x")
+
+    found = warnings(
+        "receivers: [{name: ops, slack_configs: [{api_url_file: gone}]}]\nroute: {receiver: ops}\n"
+        'sources: [{name: a, token_files: [there, "a\\0b"]}]\n'
+    )
+
+    assert found == [
+        "1:56: receivers[0].slack_configs[0].api_url_file: warning: the file gone cannot be read; write it, or correct the path",
+        r"3:42: sources[0].token_files[1]: warning: the file a\x00b cannot be read; write it, or correct the path",
+    ]
+
+
+def test_errors_leave_no_room_for_warnings(tmp_path):
+    file = tmp_path / "routing.yaml"
+    file.write_text("route: {receiver: x}\nreceivers: [{name: y}]\n")
+
+    errors, warnings = check(file, {}, AT)
+
+    assert (len(errors), warnings) == (1, [])
+
+
+def test_a_file_that_is_not_there_is_an_error_of_check(tmp_path):
+    errors, warnings = check(tmp_path / "none", {}, AT)
+
+    assert (len(errors), warnings) == (1, [])
+
+
+def test_two_thousand_routes_load_in_about_a_second_and_are_all_reached(warnings):
+    routes = [
+        f"matchers: ['team=\"t{n}\"', 'severity=~\"critical|page\"'], group_by: [alertname]"
+        for n in range(2000)
+    ]
+    text = tree(*routes)
+
+    found = warnings(text)
+
+    assert found == []
+    assert len(parse(text, {}).tree.children) == 2000
