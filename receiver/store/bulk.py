@@ -1,0 +1,119 @@
+"""How do many rows get into a table quickly?
+
+SQLAlchemy prepares every parameter of every row by itself, which costs more than the database does. Here a
+statement is made once for a table and its columns, and rows are handed to the driver: to SQLite many in
+one statement, to PostgreSQL as one JSON text, so that a batch is one round trip.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import cache, lru_cache
+from itertools import chain
+from typing import Any
+
+from pydantic_core import to_json
+from sqlalchemy import JSON, Connection, DateTime, Table, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+Row = dict[str, Any]
+Converter = Callable[[Any], Any]
+
+PARTS = (64, 16, 4, 1)  # rows of one statement; 64 rows of the widest table are 1,600 parameters
+
+
+def insert(
+    db: Connection, table: Table, rows: Sequence[Row], *, unless: str = "", returning: str = ""
+) -> list[tuple[Any, ...]]:
+    """Insert rows, which all name the same columns.
+
+    `unless` says what becomes of those that are there already (`ON CONFLICT …`); the columns `returning` of
+    each new row are returned, in no particular order.
+    """
+    columns = tuple(rows[0])
+    clause = f"{unless} RETURNING {returning}" if returning else unless
+    if db.dialect.name == "postgresql":
+        found = db.execute(_for_postgresql(table, columns, clause), {"rows": to_json(rows).decode()})
+        return [tuple(row) for row in found] if returning else []
+    cursor = db.connection.cursor()
+    answers: list[tuple[Any, ...]] = []
+    for part in _parts(_stored_rows(table, columns, rows)):
+        cursor.execute(_for_sqlite(table, columns, clause, len(part)), tuple(chain.from_iterable(part)))
+        answers += cursor.fetchall()
+    cursor.close()
+    return answers
+
+
+def _parts(rows: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows in parts of few sizes, so that SQLite knows their statements already.
+
+    The driver hands the interpreter over at every statement and takes it back afterwards; with a statement
+    for each row the writer would spend its time waiting for it.
+    """
+    begin = 0
+    for size in PARTS:
+        while len(rows) - begin >= size:
+            yield rows[begin : begin + size]
+            begin += size
+
+
+def unless_there(keys: Iterable[str], columns: Iterable[str]) -> str:
+    """Return the clause that overwrites the columns of a row that has these keys."""
+    said = ", ".join(f"{name} = excluded.{name}" for name in columns)
+    return f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {said}"
+
+
+def _stored_rows(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+    """Return what SQLite is to hold: texts and numbers, column by column."""
+    converters = _converters(table, columns)
+    found = []
+    for row in rows:
+        values = [row[name] for name in columns]
+        for position, convert in converters:
+            if values[position] is not None:
+                values[position] = convert(values[position])
+        found.append(tuple(values))
+    return found
+
+
+@cache
+def _for_sqlite(table: Table, columns: tuple[str, ...], clause: str, count: int) -> str:
+    one = f"({', '.join('?' * len(columns))})"
+    return f"{_into(table, columns)} VALUES {', '.join([one] * count)} {clause}"
+
+
+@cache
+def _for_postgresql(table: Table, columns: tuple[str, ...], clause: str) -> Any:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    typed = ", ".join(f'"{name}" {table.c[name].type.compile(dialect)}' for name in columns)
+    taken_apart = f"SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS its({typed})"  # noqa: S608 - our names
+    return text(f"{_into(table, columns)} {taken_apart} {clause}")
+
+
+@cache
+def _into(table: Table, columns: tuple[str, ...]) -> str:
+    names = ", ".join(f'"{name}"' for name in columns)
+    return f"INSERT INTO {table.name} ({names})"
+
+
+@cache
+def _converters(table: Table, columns: tuple[str, ...]) -> tuple[tuple[int, Converter], ...]:
+    found = ((position, _converter(table.c[name].type)) for position, name in enumerate(columns))
+    return tuple((position, convert) for position, convert in found if convert is not None)
+
+
+def _converter(kind: TypeEngine[Any]) -> Converter | None:
+    kind = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
+    if isinstance(kind, DateTime):
+        return _instant
+    return _json if isinstance(kind, JSON) else None
+
+
+@lru_cache(8192)
+def _instant(moment: datetime) -> str:
+    """Return the text that SQLAlchemy keeps for an instant in UTC; one moment stands in many rows."""
+    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode()

@@ -1,0 +1,56 @@
+"""What came in, as it came: bodies, and what could not be understood?"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from receiver.store.database import rows
+from receiver.store.tables import Payload, Quarantine
+
+PAYLOAD = Payload.__table__  # type: ignore[attr-defined]
+QUARANTINE = Quarantine.__table__  # type: ignore[attr-defined]
+
+
+MOST_QUARANTINED = 1000  # bodies, of 64 kB at most
+
+
+HEARD = select(PAYLOAD.c.digest).where(
+    PAYLOAD.c.heard_in.in_(bindparam("spans", expanding=True)),
+    PAYLOAD.c.digest.in_(bindparam("digests", expanding=True)),
+    PAYLOAD.c.received_at > bindparam("since"),
+)
+
+
+def heard_since(db: Connection, digests: Sequence[int], since: datetime, until: datetime) -> set[int]:
+    """Return those digests whose body was accepted in the span."""
+    spans = list(range(span_of(since), span_of(until) + 1))
+    return set(db.execute(HEARD, {"digests": digests, "since": since, "spans": spans}).scalars())
+
+
+def span_of(moment: datetime) -> int:
+    """Return the five minutes of an instant, counted since 1970."""
+    return int(moment.timestamp() // 300)
+
+
+def keep(db: Connection, bodies: Sequence[dict[str, Any]]) -> None:
+    """Add bodies."""
+    if bodies:
+        db.execute(insert(PAYLOAD), [{**body, "heard_in": span_of(body["received_at"])} for body in bodies])
+
+
+def quarantine(db: Connection, bodies: Sequence[dict[str, Any]]) -> None:
+    """Add what could not be understood; the oldest make room, so that nobody can fill the disk."""
+    if bodies:
+        db.execute(insert(QUARANTINE), list(bodies))
+        newest = select(func.max(QUARANTINE.c.id)).scalar_subquery()
+        db.execute(delete(QUARANTINE).where(QUARANTINE.c.id <= newest - MOST_QUARANTINED))
+
+
+def quarantined(db: Connection, *, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return what could not be understood, newest first."""
+    found = select(QUARANTINE).order_by(QUARANTINE.c.id.desc()).limit(limit)
+    if before is not None:
+        found = found.where(QUARANTINE.c.id < before)
+    return rows(db, found)
