@@ -1,0 +1,146 @@
+"""What is a channel told, what does it answer, and how may it fail?"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Protocol
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, SecretStr
+
+from receiver.policy.durations import Duration
+from receiver.policy.incident import MessageEvent, Reason
+from receiver.policy.record import Record
+
+DEFAULT_TIMEOUT = timedelta(seconds=10)  # a healthy service answers within one
+MAX_TIMEOUT = timedelta(seconds=30)  # sent twice, as markup and plainly, it still ends within a lease
+
+
+def _bounded(timeout: timedelta) -> timedelta:
+    if timeout > MAX_TIMEOUT:
+        raise ValueError("a timeout may be at most 30s; a longer wait is the outbox's")
+    return timeout or DEFAULT_TIMEOUT  # Alertmanager's 0s means its own default
+
+
+Timeout = Annotated[Duration, AfterValidator(_bounded)]
+
+
+def _web_address(url: SecretStr) -> SecretStr:
+    if not is_web_address(url.get_secret_value()):
+        raise ValueError("it is not a URL; write it whole, beginning with https:// or http://")
+    return url
+
+
+SecretUrl = Annotated[SecretStr, AfterValidator(_web_address)]  # whoever knows a webhook's URL can post to it
+
+
+def is_web_address(url: str) -> bool:
+    """Return whether something can be posted there."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def exactly_one(**given: object) -> None:
+    """Refuse a configuration that names none or several of the keys that exclude each other."""
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        found = " and ".join(named) or "none"
+        raise ValueError(f"exactly one of {', '.join(given)} is needed, found {found}")
+
+
+class ChannelConfig(Record):
+    """What every `*_configs` entry of a receiver has."""
+
+    send_resolved: bool = True  # tell this destination when the incident resolves
+
+    @property
+    @abstractmethod
+    def destination(self) -> str:
+        """The channel kind and address, e.g. `slack #ops`; the same address is told once. Never a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One finished message: a channel renders nothing and looks nothing up."""
+
+    event: MessageEvent
+    reason: Reason
+    dedup_key: str  # the same for every message of one conversation
+    notification_id: int  # the same for every attempt of one notification
+    title: str  # one line, fits a lock screen; not escaped
+    text: str  # the whole current state, in the channel's own markup (or plain, see `is_plain`)
+    reply: str | None  # what changed, one line in the channel's markup; None when an edit says enough
+    facts: Mapping[str, Any]  # the incident as plain data, for channels that send data
+    is_plain: bool = False  # `text` and `reply` hold no markup and must be escaped by the channel
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the service told us about a message it took."""
+
+    ids: Mapping[str, str] = field(default_factory=dict)  # the service's ids: edit or reply to them later
+    answer: str = ""  # what the service said, first 2 kB, without secrets
+
+
+class ChannelError(Exception):
+    """The message did not arrive; `reason` is for people, `answer` is what the service said."""
+
+    def __init__(self, reason: str, *, answer: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.answer = answer[:2048]
+
+
+class TemporaryFailure(ChannelError):
+    """Trying again later may work."""
+
+    def __init__(self, reason: str, *, answer: str = "", retry_after: float | None = None) -> None:
+        super().__init__(reason, answer=answer)
+        self.retry_after = retry_after  # seconds the service asked us to wait
+
+
+class PermanentFailure(ChannelError):
+    """Trying again cannot work: a person must change something."""
+
+
+class MarkupRefused(PermanentFailure):
+    """The service refuses this message's markup; the same text, plain, may pass."""
+
+
+def read_secret(secret: SecretStr | None, file: str | None) -> str:
+    """Return a secret from the configuration, or from its file as it is now: files are rotated."""
+    if secret is not None:
+        return secret.get_secret_value()
+    if file is None:
+        return ""
+    try:
+        text = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise PermanentFailure(f"the secret file {file} cannot be read: {why}") from None
+    if not text:
+        raise PermanentFailure(f"the secret file {file} is empty")
+    return text
+
+
+class Channel(Protocol):
+    """A way of speaking. It does not render, route, retry, sleep, log secrets or touch the database."""
+
+    Config: ClassVar[type[ChannelConfig]]  # one entry of this kind's `*_configs`
+    needs_templates: ClassVar[bool]  # whether it sends words; else it sends the facts as data
+
+    async def send(self, to: Any, message: Message, earlier: Sent | None) -> Sent:
+        """Send `message` to `to` (this channel's config record), editing or replying to `earlier`.
+
+        Errors: TemporaryFailure, PermanentFailure, MarkupRefused; anything else is a bug.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        ...

@@ -1,0 +1,413 @@
+"""How is an incident told in Slack, and kept up to date there?"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from receiver.channels.base import MarkupRefused, PermanentFailure, Sent, TemporaryFailure
+from receiver.channels.slack import Slack, SlackConfig, fitted, payload
+from receiver.policy.incident import MessageEvent, Reason
+from receiver.templating import plain
+from tests.channels.contract import TEMPLATES, ChannelContract, a_message
+from tests.fakes.facts import an_alert, an_incident, some_facts
+from tests.fakes.http import Reply, as_json
+from tests.fakes.slack import OPS, TOKEN, WEBHOOK, FakeSlack, complaint_about
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def all_text(content: dict[str, Any]) -> str:
+    blocks = [block for attachment in content.get("attachments", []) for block in attachment["blocks"]]
+    texts = [block["text"]["text"] for block in blocks if "text" in block]
+    texts += [element["text"] for block in blocks for element in block.get("elements", [])]
+    return "\n".join([content["text"], *texts])
+
+
+class SlackContract(ChannelContract):
+    @pytest.fixture
+    def server(self):
+        return FakeSlack()
+
+    def channel(self, client, clock):
+        return Slack(client, clock)
+
+    def check_harmless(self, arrived: str, text: str) -> None:
+        """Nothing of the text is markup any more: no mention, no link, no control character."""
+        assert "<!" not in arrived
+        assert "|click>" not in arrived
+        assert not any(ord(c) < 32 and c != "\n" for c in arrived)
+        assert "\u202e" not in arrived
+        assert "49" not in arrived.replace(text, "")  # {{ 7 * 7 }} was not calculated
+
+
+class TestIncomingWebhook(SlackContract):
+    def config(self, server, **changes: Any):
+        return SlackConfig(**{"api_url": server.webhook_url, "allow_private_addresses": True, **changes})
+
+    def secrets(self):
+        return [WEBHOOK, WEBHOOK.rpartition("/")[2]]
+
+    def arrived(self, server):
+        return "\n".join(all_text(content) for content in server.posted)
+
+    async def test_a_later_message_is_posted_anew_and_says_what_changed(self, server, client, clock):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server, channel="#ops")
+            sent = await channel.send(config, a_message(), None)
+
+            await channel.send(config, a_message(reply="1 new alert", reason=Reason.NEW_ALERTS), sent)
+
+            assert sent.ids == {}
+            assert [content["channel"] for content in server.posted] == ["#ops", "#ops"]
+            assert "1 new alert" in all_text(server.posted[1])
+
+    @pytest.mark.parametrize("code", ["invalid_payload", "no_text", "too_many_attachments"])
+    async def test_a_refused_message_may_be_tried_plain(self, server, client, clock, code):
+        async with server:
+            server.fails(Reply(status=400, body=code.encode()))
+
+            with pytest.raises(MarkupRefused, match=code):
+                await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+    @pytest.mark.parametrize(
+        ("status", "code"),
+        [
+            *(
+                (403, "invalid_token"),
+                (403, "action_prohibited"),
+                (404, "no_service"),
+                (404, "channel_not_found"),
+            ),
+            (410, "channel_is_archived"),
+        ],
+    )
+    async def test_the_reason_names_slacks_own_word(self, server, client, clock, status, code):
+        async with server:
+            server.fails(Reply(status=status, body=code.encode()))
+
+            with pytest.raises(PermanentFailure, match=code):
+                await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            pytest.param(Reply(body=b"<html>Log in to the guest network</html>"), id="a captive portal"),
+            pytest.param(Reply(status=500, body=b"rollup_error"), id="rollup_error"),
+            pytest.param(Reply(status=429, body=b"rate_limited"), id="rate limited"),
+            pytest.param(as_json({"ok": False, "error": "service_unavailable"}), id="ok: false"),
+        ],
+    )
+    async def test_what_is_not_ok_has_not_arrived(self, server, client, clock, reply):
+        async with server:
+            server.fails(reply)
+
+            with pytest.raises(TemporaryFailure):
+                await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+    async def test_the_url_is_read_from_its_file(self, server, client, clock, tmp_path):
+        file = tmp_path / "url"
+        async with server:
+            file.write_text(server.webhook_url + "\n")
+
+            await self.channel(client, clock).send(
+                self.config(server, api_url=None, api_url_file=str(file)), a_message(), None
+            )
+
+            assert len(server.posted) == 1
+
+
+class TestApp(SlackContract):
+    def config(self, server, **changes: Any):
+        keys = {
+            "app_token": TOKEN,
+            "app_url": server.app_url,
+            "channel": "#ops",
+            "allow_private_addresses": True,
+        }
+        return SlackConfig(**keys | changes)
+
+    def secrets(self):
+        return [TOKEN]
+
+    def arrived(self, server):
+        return "\n".join(all_text(content) for content in server.messages.values())
+
+    async def test_the_ids_of_the_first_message_are_kept_as_text(self, server, client, clock):
+        async with server:
+            sent = await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+            assert sent.ids == {"channel": OPS, "ts": "1503435956.000100"}
+
+    async def test_a_change_edits_the_first_message_and_answers_in_its_thread(self, server, client, clock):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server)
+            first = await channel.send(config, a_message(), None)
+            facts = some_facts(incident=an_incident(state="acknowledged", acknowledged_by="ana"))
+            later = a_message(event=MessageEvent.ACKNOWLEDGED, reply="ana is on it", facts=facts)
+
+            sent = await channel.send(config, later, first)
+
+            assert sent.ids == first.ids
+            assert [all_text(m).startswith("👀 Acknowledged") for m in server.main_messages()] == [True]
+            assert [(m["text"], m["thread_ts"]) for m in server.replies()] == [
+                ("ana is on it", first.ids["ts"])
+            ]
+
+    async def test_an_edit_that_says_enough_adds_no_reply(self, server, client, clock):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server)
+            first = await channel.send(config, a_message(), None)
+
+            await channel.send(config, a_message(reply=None), first)
+
+            assert server.calls == ["chat.postMessage", "chat.update"]
+
+    @pytest.mark.parametrize(
+        ("reason", "is_broadcast"),
+        [
+            *((Reason.REPEAT_DUE, True), (Reason.MORE_SEVERE, True), (Reason.REOPENED, True)),
+            *((Reason.ACKNOWLEDGED, False), (Reason.ALL_RESOLVED, False)),
+        ],
+    )
+    async def test_a_reply_that_asks_someone_to_act_is_shown_to_the_channel(
+        self, server, client, clock, reason, is_broadcast
+    ):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server)
+            first = await channel.send(config, a_message(), None)
+
+            await channel.send(config, a_message(reply="look", reason=reason), first)
+
+            assert server.replies()[0]["reply_broadcast"] is is_broadcast
+
+    async def test_a_deleted_message_is_posted_anew(self, server, client, clock):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server)
+            first = await channel.send(config, a_message(), None)
+            server.delete(OPS, first.ids["ts"])
+
+            sent = await channel.send(config, a_message(reply="1 new alert"), first)
+
+            assert len(server.main_messages()) == 1
+            assert sent.ids["channel"] == OPS
+
+    @pytest.mark.parametrize(
+        "code", ["cant_update_message", "edit_window_closed", "is_inactive", "unheard_of"]
+    )
+    async def test_a_message_that_cannot_be_edited_is_posted_anew(self, server, client, clock, code):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server)
+            first = await channel.send(config, a_message(), None)
+            server.errors.append(code)
+
+            sent = await channel.send(config, a_message(), first)
+
+            assert sent.ids["ts"] != first.ids["ts"]
+
+    async def test_a_locked_thread_leads_to_a_new_message(self, server, client, clock):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server)
+            first = await channel.send(config, a_message(), None)
+            server.fails(
+                as_json({"ok": True, "channel": OPS, "ts": first.ids["ts"]}),
+                as_json({"ok": False, "error": "restricted_action_thread_locked"}),
+            )
+
+            await channel.send(config, a_message(reply="1 new alert"), first)
+
+            assert len(server.main_messages()) == 2
+
+    @pytest.mark.parametrize(
+        "code",
+        ["ratelimited", "request_timeout", "service_unavailable", "internal_error", "fatal_error"],
+    )
+    async def test_a_passing_error_is_tried_again(self, server, client, clock, code):
+        async with server:
+            server.errors.append(code)
+
+            with pytest.raises(TemporaryFailure, match=code):
+                await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+    async def test_a_full_workspace_is_left_alone_for_a_while(self, server, client, clock):
+        async with server:
+            server.errors.append("message_limit_exceeded")
+
+            with pytest.raises(TemporaryFailure) as failure:
+                await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+            assert failure.value.retry_after == 600
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "invalid_auth",
+            "token_revoked",
+            "missing_scope",
+            "channel_not_found",
+            "not_in_channel",
+            "is_archived",
+        ],
+    )
+    async def test_what_a_person_must_change_is_named_with_advice(self, server, client, clock, code):
+        async with server:
+            server.errors.append(code)
+
+            with pytest.raises(PermanentFailure, match=f"{code}: ") as failure:
+                await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+            assert not isinstance(failure.value, MarkupRefused)
+
+    @pytest.mark.parametrize("code", ["invalid_blocks", "msg_too_long", "msg_blocks_too_long"])
+    async def test_refused_markup_may_be_tried_plain(self, server, client, clock, code):
+        async with server:
+            server.errors.append(code)
+
+            with pytest.raises(MarkupRefused, match=code):
+                await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+    async def test_a_plain_message_has_nothing_simpler_left(self, server, client, clock):
+        async with server:
+            server.errors.append("msg_too_long")
+
+            with pytest.raises(PermanentFailure) as failure:
+                await self.channel(client, clock).send(self.config(server), a_message(is_plain=True), None)
+
+            assert not isinstance(failure.value, MarkupRefused)
+
+    async def test_a_plain_message_is_escaped_here_and_replaces_the_blocks(self, server, client, clock):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server)
+            first = await channel.send(config, a_message(), None)
+            words = plain(some_facts())
+
+            await channel.send(
+                config,
+                a_message(text=words.text, title=words.title, reply="<!here> & now", is_plain=True),
+                first,
+            )
+
+            message = server.main_messages()[0]
+            assert "91% full &amp; &lt;growing&gt;" in message["text"]
+            assert message["attachments"] == []
+            assert server.replies()[0]["text"] == "&lt;!here&gt; &amp; now"
+
+    @pytest.mark.parametrize(
+        "reply", [Reply(body=b"<html>"), Reply(body=b'{"ok": tr'), Reply(body=b"[" * 60_000)]
+    )
+    async def test_an_answer_that_is_not_json_is_no_receipt(self, server, client, clock, reply):
+        async with server:
+            server.fails(reply)
+
+            with pytest.raises(TemporaryFailure, match="not JSON"):
+                await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+    async def test_a_slow_edit_and_a_slow_reply_share_one_timeout(self, server, client, clock):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server, timeout="300ms")
+            first = await channel.send(config, a_message(), None)
+            server.fails(as_json({"ok": True}), Reply(is_never=True))
+
+            with pytest.raises(TemporaryFailure):
+                await channel.send(config, a_message(reply="more"), first)
+
+    async def test_ids_of_another_kind_of_setup_are_no_parent(self, server, client, clock):
+        async with server:
+            await self.channel(client, clock).send(self.config(server), a_message(), Sent(ids={}))
+
+            assert server.calls == ["chat.postMessage"]
+
+    async def test_a_token_with_a_line_break_never_becomes_a_header(self, server, client, clock):
+        with pytest.raises(PermanentFailure, match="characters that no token has"):
+            await self.channel(client, clock).send(
+                self.config(server, app_token="xoxb-1\r\nX-Evil: yes"), a_message(), None
+            )
+
+
+def cases() -> dict[str, tuple[MessageEvent, dict[str, Any]]]:
+    ended = an_alert(status="resolved", ends_at="2026-11-20T03:30:00Z")
+    acknowledged = an_incident(
+        state="acknowledged", acknowledged_by="ana", acknowledged_at="2026-11-20T03:12:00Z"
+    )
+    resolved = an_incident(
+        state="resolved", resolved_at="2026-11-20T03:30:00Z", alerts={"firing": 0, "total": 2}
+    )
+    bare = an_incident(annotations={}, labels={}, url="", alerts={"firing": 1, "total": 1}, severity="")
+    nothing = {"alerts": [], "runbook_url": None, "external_url": ""}
+    return {
+        "triggered": (MessageEvent.TRIGGERED, some_facts()),
+        "acknowledged": (MessageEvent.ACKNOWLEDGED, some_facts(incident=acknowledged)),
+        "resolved": (MessageEvent.RESOLVED, some_facts(incident=resolved, alerts=[ended])),
+        "drill": (MessageEvent.TRIGGERED, some_facts(incident=an_incident(drill=True))),
+        "fallback": (MessageEvent.TRIGGERED, some_facts(fallback_for="telegram 4711", truncated_alerts=3)),
+        "bare": (MessageEvent.TRIGGERED, some_facts(incident=bare, **nothing)),
+    }
+
+
+@pytest.mark.parametrize("name", cases())
+def test_messages_look_as_they_did(name):
+    """Run with TOCSIN_GOLDEN=write after a wanted change, and read the difference."""
+    event, facts = cases()[name]
+    words = TEMPLATES.render("slack", event, facts)
+    message = a_message(event=event, facts=facts, title=words.title, text=words.text, reply=words.reply)
+    content = payload(SlackConfig(app_token="x", channel="#ops"), message)
+    written = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    file = GOLDEN / f"{name}.json"
+
+    if os.environ.get("TOCSIN_GOLDEN") == "write":
+        file.write_text(written, encoding="utf-8")
+
+    assert written == file.read_text(encoding="utf-8")
+    assert complaint_about(content) is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "complaint"),
+    [
+        pytest.param({}, "exactly one of api_url", id="no way in"),
+        pytest.param(
+            {"api_url": "https://hooks.slack.com/x", "app_token": "y"}, "exactly one of", id="two ways"
+        ),
+        pytest.param({"app_token": "xoxb-secret"}, "needs the channel", id="an app without a channel"),
+        pytest.param({"api_url": "hooks.slack.com/secret"}, "not a URL", id="no scheme"),
+        pytest.param({"app_token": "x", "channel": "#a", "app_url": "slack"}, "app_url is not", id="app_url"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(keys, complaint):
+    with pytest.raises(ValidationError, match=complaint) as error:
+        SlackConfig(**keys)
+
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "destination"),
+    [
+        pytest.param({"app_token": "x", "channel": "#ops"}, "slack #ops", id="an app"),
+        pytest.param(
+            {"api_url_file": "/run/slack", "channel": "#ops"}, "slack #ops via /run/slack", id="a file"
+        ),
+        pytest.param({"api_url_file": "/run/slack"}, "slack /run/slack", id="a file without a channel"),
+        pytest.param(
+            {"api_url": "https://hooks.slack.com/a"}, "slack hooks.slack.com#9c52f658", id="a webhook"
+        ),
+    ],
+)
+def test_the_destination_tells_conversations_apart_without_a_secret(keys, destination):
+    assert SlackConfig(**keys).destination == destination
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "kept"),
+    [
+        pytest.param("short", 10, "short", id="fits"),
+        pytest.param("a<b", 6, "a&lt;b", id="fits exactly"),
+        pytest.param("a<b", 5, "a…", id="an escape is never cut"),
+        pytest.param("abcdef", 4, "abc…", id="cut"),
+    ],
+)
+def test_text_is_shortened_before_it_is_escaped(text, limit, kept):
+    assert fitted(text, limit) == kept

@@ -1,0 +1,67 @@
+"""An incident as the plain data that templates and channels are handed."""
+
+from typing import Any
+
+LABELS = {"alertname": "DiskFull", "severity": "critical", "team": "dba"}
+SUMMARY = "Disk on db-1 is 91% full & <growing>"
+
+
+def an_incident(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": 7,
+        "key": "prod/alertname=DiskFull",
+        "state": "triggered",
+        "severity": "critical",
+        "title": "DiskFull db-1",
+        "labels": dict(LABELS),
+        "annotations": {"summary": SUMMARY, "description": 'It is "full" in two hours.\nMake room now.'},
+        "source": "prod",
+        "started_at": "2026-11-20T03:07:00Z",
+        "acknowledged_at": None,
+        "acknowledged_by": None,
+        "resolved_at": None,
+        "alerts": {"firing": 2, "total": 2},
+        "routes": ["critical"],
+        "drill": False,
+        "url": "https://tocsin.example.org/incidents/7",
+        **changes,
+    }
+
+
+def an_alert(**changes: Any) -> dict[str, Any]:
+    return {
+        "status": "firing",
+        "labels": LABELS | {"instance": "db-1"},
+        "annotations": {"summary": SUMMARY},
+        "starts_at": "2026-11-20T03:07:00Z",
+        "ends_at": None,
+        "fingerprint": "6cb60f1bdc7dbb1a",
+        "generator_url": "http://prometheus.example.org:9090/graph?g0.expr=disk",
+        **changes,
+    }
+
+
+def some_facts(**changes: Any) -> dict[str, Any]:
+    return {
+        "event": "triggered",
+        "reason": "new_alerts",
+        "reason_text": "1 new alert",
+        "receiver": "ops",
+        "route": "critical",
+        "public_url": "https://tocsin.example.org",
+        "incident": an_incident(),
+        "alerts": [
+            an_alert(),
+            an_alert(labels=LABELS | {"instance": "db-2"}, annotations={}, fingerprint="6cb60f1bdc7dbb1b"),
+        ],
+        "alerts_omitted": 0,
+        "group_labels": {"alertname": "DiskFull"},
+        "group_key": '{}/{severity="critical"}:{alertname="DiskFull"}',
+        "common_labels": dict(LABELS),
+        "common_annotations": {},
+        "external_url": "http://alertmanager.example.org:9093",
+        "runbook_url": "https://runbooks.example.org/DiskFull?step=1&of=3",
+        "truncated_alerts": 0,
+        "fallback_for": None,
+        **changes,
+    }
