@@ -1,0 +1,1 @@
+"""In which order? The stages: load, decide, apply; one transaction each."""

@@ -1,0 +1,59 @@
+"""Time passes: what was not heard of again is over, and what came and went may have calmed down."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from receiver import metrics
+from receiver.config import Config
+from receiver.pipeline.draft import UNSEEN, Draft, names, owe, save, with_alerts
+from receiver.policy import grouping
+from receiver.policy.incident import Event, Happening, Reason, State, after
+from receiver.store import incidents
+from receiver.store.database import Db
+
+BATCH = 500  # incidents of one transaction
+
+
+def review(db: Db, config: Config, moments: Sequence[datetime]) -> list[int]:
+    """Change the incidents whose time has come; return how many, for each moment asked."""
+    return [_review(db, config, now) for now in moments]
+
+
+def _review(db: Db, config: Config, now: datetime) -> int:
+    drafts = with_alerts(db, incidents.incidents_due(db, now, BATCH))
+    for draft in drafts:
+        draft.touched = True
+        _expire(draft, now)
+        _calm(config, draft, now)
+    save(db, config, drafts, now)
+    return len(drafts)
+
+
+def _expire(draft: Draft, now: datetime) -> None:
+    row = draft.row
+    if row["state"] == State.RESOLVED:
+        return
+    over = [one for one in draft.firing() if one["expires_at"] is not None and one["expires_at"] <= now]
+    for alert in over:
+        ended = {**alert, "state": "resolved", "ends_at": now, "expires_at": None}
+        draft.alerts[alert["fingerprint"]] = draft.saved[alert["fingerprint"]] = ended
+    if over:
+        draft.line(now, Happening.ALERTS_RESOLVED, f"not heard of again: {names(over)}")
+    unseen = row["truncated"] > 0 and row["last_seen_at"] + UNSEEN > now
+    if not draft.firing() and not unseen:
+        metrics.INCIDENTS.labels("resolved").inc()
+        row.update(state=after(State(row["state"]), Event.RESOLVE), resolved_at=now)
+        draft.line(now, Happening.RESOLVED, "no alert fires any more")
+        owe(draft, Reason.ALL_RESOLVED, now)
+    elif over:
+        owe(draft, Reason.SOME_RESOLVED, now)
+
+
+def _calm(config: Config, draft: Draft, now: datetime) -> None:
+    row = draft.row
+    if row["flapping_at"] is None or row["flapping_at"] + config.reopen_within > now:
+        return
+    row.update(flapping_at=None, reopenings=0)
+    draft.line(now, Happening.STABLE, "it no longer comes and goes")
+    told = Reason.ALL_RESOLVED if row["state"] == State.RESOLVED else Reason.REOPENED
+    draft.reason = grouping.stronger(draft.reason, told)

@@ -1,0 +1,125 @@
+"""Who must hear of an incident, and what becomes owed to them?"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from receiver.config import Config
+from receiver.policy.grouping import stronger
+from receiver.policy.incident import Reason
+from receiver.policy.outbox import IMMEDIATE, NotificationState, due_at
+from receiver.policy.routing import Node, match
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One destination, and the route through which it is told."""
+
+    destination: str
+    receiver: str
+    node: Node
+
+
+def nodes_of(config: Config, label_sets: Iterable[Mapping[str, str]]) -> list[Node]:
+    """Return the routes that take alerts with these labels, each once, in the order of the tree's answers."""
+    found: dict[str, Node] = {}
+    for labels in label_sets:
+        for node in match(config.tree, labels):
+            found.setdefault(node.path, node)
+    return list(found.values())
+
+
+def targets(config: Config, nodes: Iterable[Node]) -> dict[str, Target]:
+    """Return who hears through these routes: every destination once, through the route that waits least."""
+    found: dict[str, Target] = {}
+    for node in nodes:
+        if node.receiver is not None:
+            for destination in config.destinations_of(node.receiver):
+                earlier = found.get(destination.name)
+                if earlier is None or node.group_wait < earlier.node.group_wait:
+                    found[destination.name] = Target(destination.name, node.receiver, node)
+    return found
+
+
+def fallback_targets(config: Config) -> list[Target]:
+    """Return who is told when others cannot be."""
+    receiver = config.fallback_receiver
+    return [Target(one.name, receiver, config.tree) for one in config.destinations_of(receiver)]
+
+
+def breaks_through(config: Config, node: Node, severity: str) -> bool:
+    """Return whether alerts of this severity do not wait for the route's hours."""
+    return node.outside == "defer" and config.rank(severity) <= config.rank(node.break_through)
+
+
+@dataclass(slots=True)
+class Telling:
+    """What is owed about one incident after something happened: rows to add and rows to write back."""
+
+    added: list[Row]
+    changed: list[Row]
+
+
+def tell(
+    incident: Row, reason: Reason, to: Mapping[str, Target], *, owed: Sequence[Row],
+    conversations: Mapping[str, Row], now: datetime,
+) -> Telling:  # fmt: skip
+    """Return what to add to the outbox, and what to change in it, so that `to` hear of the incident.
+
+    What was not sent yet collapses into one: a row that nobody holds is given the new reason. A row that
+    a worker holds may just be going out with the old text, so it is followed by another.
+    """
+    telling = Telling([], [])
+    free: dict[str, Row] = {}
+    for row in owed:
+        if row["claimed_until"] is None or row["claimed_until"] <= now:
+            free.setdefault(row["destination"], row)
+    for target in to.values():
+        conversation = conversations.get(target.destination)
+        due = due_at(
+            reason,
+            now=now,
+            last_sent_at=conversation["sent_at"] if conversation else None,
+            group_wait=target.node.group_wait,
+            group_interval=target.node.group_interval,
+        )
+        held = free.get(target.destination)
+        if held is None:
+            telling.added.append(owe(incident, target, reason, due=due, now=now))
+        else:
+            telling.changed.append(_collapsed(held, incident, reason, due=due))
+    return telling
+
+
+def owe(
+    incident: Row, target: Target, reason: Reason, *, due: datetime, now: datetime, key: str | None = None
+) -> Row:
+    """Return a new row of the outbox."""
+    return {
+        "key": key or f"{incident['id']}:{target.destination}:{incident['revision']}",
+        "incident_id": incident["id"],
+        "destination": target.destination,
+        "receiver": target.receiver,
+        "route": target.node.name,
+        "reason": reason,
+        "state": NotificationState.OWED,
+        "why": "",
+        "revision": incident["revision"],
+        "attempts": 0,
+        "created_at": now,
+        "due_at": due,
+        "claimed_until": None,
+        "finished_at": None,
+        "fallback_for": None,
+    }
+
+
+def _collapsed(row: Row, incident: Row, reason: Reason, *, due: datetime) -> Row:
+    earlier = Reason(row["reason"])
+    if earlier is not Reason.REPEAT_DUE:  # a reminder is hours away; anything else keeps the earlier time
+        due = row["due_at"] if row["attempts"] and reason not in IMMEDIATE else min(row["due_at"], due)
+    combined = reason if earlier is Reason.REPEAT_DUE else stronger(earlier, reason)
+    return {**row, "reason": combined, "revision": incident["revision"], "due_at": due}

@@ -1,0 +1,200 @@
+"""What does one running process hold, and how do its drivers ask the pipeline for something?"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio.to_thread
+import structlog
+from sqlalchemy import Engine
+
+from receiver import metrics
+from receiver.channels.base import Channel
+from receiver.channels.client import Client
+from receiver.clock import Clock
+from receiver.config import Config, ConfigError, Settings, load
+from receiver.pipeline import act, deliver, drill, ingest, review
+from receiver.pipeline.act import Action
+from receiver.pipeline.deliver import Claim, Delivery, Result
+from receiver.pipeline.drill import Exercise
+from receiver.pipeline.ingest import Accepted, Misfit, Received
+from receiver.store.database import DatabaseFailure, Db, Stage, Writer, reading
+from receiver.templating import Templates
+
+log = structlog.get_logger()
+Answer = TypeVar("Answer")
+
+AGAIN = timedelta(seconds=1)  # until a result is offered to the database once more
+
+
+Identity = tuple[int, int, int]
+
+
+def identity_of(file: str) -> Identity | None:
+    """Return what changes when a file does, whether it is written, replaced or a link to it is swapped."""
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+@dataclass
+class Services:
+    """Everything a driver needs; the configuration in force is replaced by a reload, nothing else is."""
+
+    settings: Settings
+    environ: dict[str, str] = field(repr=False)  # holds secrets
+    config: Config
+    clock: Clock
+    writer: Writer
+    readers: Engine
+    client: Client
+    channels: dict[str, Channel]
+    templates: Templates
+    owed: asyncio.Event = field(default_factory=asyncio.Event)  # set when something became owed
+    reload_errors: list[str] = field(default_factory=list)  # of the last routing.yaml that was refused
+    read_as: Identity | None = None  # what identified routing.yaml when it was read
+    uniform: Callable[[float, float], float] = random.uniform
+
+    async def read(self, question: Callable[..., Answer], *arguments: Any, **named: Any) -> Answer:
+        """Return the answer to a question to the database, asked in a thread."""
+
+        def ask() -> Answer:
+            with reading(self.readers) as db:
+                return question(db, *arguments, **named)
+
+        return await anyio.to_thread.run_sync(ask)
+
+    async def ingest(self, received: Received) -> Accepted:
+        """Take a body in; return after the commit."""
+        coming = self.writer.submit(self._ingest, received, weight=len(received.body or b"") + 1)
+        self.owed.set()  # the worker's claim lands behind the body, and so in the same commit
+        accepted: Accepted = await coming
+        return accepted
+
+    async def set_aside(self, misfit: Misfit) -> None:
+        """Keep what could not be understood, and raise a self-alarm."""
+        await self.writer.submit(self._set_aside, misfit, weight=len(misfit.body) + 1)
+        self.owed.set()
+
+    async def drill(self, exercise: Exercise) -> int:
+        """Begin a drill; return the id of its incident."""
+        incident_id: int = await self.writer.submit(self._drill, exercise)
+        self.owed.set()
+        return incident_id
+
+    async def act(self, action: Action) -> dict[str, Any] | None:
+        """Carry out what a person wants; return the incident as it is then, None where there is no such."""
+        row: dict[str, Any] | None = await self.writer.submit(self._act, action)
+        self.owed.set()
+        return row
+
+    async def review(self, now: datetime) -> int:
+        """Change the incidents whose time has come; return how many."""
+        count: int = await self.writer.submit(self._review, now)
+        if count:
+            self.owed.set()
+        return count
+
+    async def claim(self, wish: Claim) -> list[Delivery]:
+        """Take what is due."""
+        deliveries: list[Delivery] = await self.writer.submit(self._claim, wish)
+        return deliveries
+
+    async def deliver(self, delivery: Delivery) -> Result:
+        """Try to deliver once, and write down how that ended."""
+        result = await deliver.send(
+            delivery,
+            self.channels,
+            self.templates,
+            self.clock,
+            base_url=self.settings.base_url,
+            uniform=self.uniform,
+        )
+        kind = delivery.notification["destination"].split(" ", 1)[0]
+        metrics.ATTEMPTS.labels(kind, result.outcome).inc()
+        metrics.ATTEMPT_SECONDS.labels(kind).observe(result.took)
+        if await self._write_down(result):
+            self.owed.set()  # the conversation goes on
+        return result
+
+    async def _write_down(self, result: Result) -> bool:
+        """Record how an attempt ended; while the database is away try again, as long as the lease lasts.
+
+        What was sent and is not recorded would be sent twice.
+        """
+        until = result.delivery.notification["claimed_until"]
+        while True:
+            try:
+                return bool(await self.writer.submit(self._record, result))
+            except DatabaseFailure:
+                if self.clock.now() + AGAIN >= until:
+                    raise
+            await self.clock.sleep(AGAIN.total_seconds())
+
+    async def release(self, delivery: Delivery) -> None:
+        """Let go of a notification that will not be tried now."""
+        await self.writer.submit(self._release, (delivery, self.clock.now()))
+
+    async def take_over(self) -> None:
+        """Let go of all that is held: nobody else works on this database."""
+        await self.writer.submit(self._take_over, self.clock.now())
+
+    def is_outdated(self) -> bool:
+        """Return whether routing.yaml is another than the one read last, whether or not that was sound."""
+        return identity_of(self.settings.config) not in {
+            self.read_as,
+            None,
+        }  # None: it is just being replaced
+
+    async def reload(self) -> list[str]:
+        """Read routing.yaml again; a faulty one changes nothing. Return what is wrong with it."""
+        self.read_as = identity_of(self.settings.config)  # before it is read: what comes later is noticed
+        try:
+            config = await anyio.to_thread.run_sync(load, self.settings.config, self.environ)
+        except ConfigError as error:
+            self.reload_errors = list(error.errors)
+            metrics.CONFIG_OK.set(0)
+            log.error("config.refused", errors=self.reload_errors)  # noqa: TRY400 - the errors say it all
+            return self.reload_errors
+        self.config = config
+        self.reload_errors = []
+        self._note_config()
+        log.info("config.loaded", file=self.settings.config)
+        await self.writer.submit(self._ask_again, self.clock.now())
+        self.owed.set()
+        return []
+
+    def _note_config(self) -> None:
+        metrics.CONFIG_OK.set(1)
+        metrics.CONFIG_LOADED_AT.set(self.clock.now().timestamp())
+
+    # The stages as the writer knows them: one object each, so that what waits for one runs together.
+
+    def __post_init__(self) -> None:
+        self._note_config()
+        self._ingest = self._stage(ingest.ingest)
+        self._set_aside = self._stage(ingest.set_aside)
+        self._drill = self._stage(drill.drill)
+        self._act = self._stage(act.act)
+        self._review = self._stage(review.review)
+        self._claim = self._stage(deliver.claim, comes_last=True)  # it sees what its commit brings
+        self._record = self._stage(deliver.record)
+        self._release = self._stage(deliver.release)
+        self._ask_again = self._stage(deliver.ask_again)
+        self._take_over = self._stage(deliver.take_over)
+
+    def _stage(
+        self, stage: Callable[[Db, Config, Sequence[Any]], Sequence[Any]], *, comes_last: bool = False
+    ) -> Stage:
+        def run(db: Db, items: Sequence[Any]) -> Sequence[Any]:
+            return stage(db, self.config, items)
+
+        run.__name__ = stage.__name__
+        run.comes_last = comes_last  # type: ignore[attr-defined]
+        return run

@@ -1,0 +1,161 @@
+"""The loop over due work: what is owed is delivered, and what time changes is changed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import anyio.to_thread
+import structlog
+
+from receiver.pipeline.deliver import Claim, Delivery
+from receiver.services import Services
+from receiver.store import outbox
+from receiver.store.listen import listen
+
+log = structlog.get_logger()
+
+TICK = 1.0  # seconds; the longest that anything due waits to be noticed
+SHORTEST_TICK = 0.02  # seconds; between looks while something is due that nobody may take yet
+BEFORE_ASKING = 0.1  # seconds; a question would get in the way of the next body
+CROWDED_TICK = 0.25  # seconds; the same while destinations have enough under way
+MOST_AT_ONCE = 64  # notifications of one claim
+RUSH = 8  # bodies of one commit; beyond that deliveries go on at a lower pace
+MOST_IN_A_RUSH = 4  # notifications of one claim then
+BREATH = 0.025  # seconds between claims then
+MOST_UNDER_WAY = 256  # attempts at one time
+MOST_PER_DESTINATION = 32  # of those; a slow service must not hold up the others
+PATIENCE = timedelta(seconds=15)  # for attempts under way when the process ends
+
+
+class Worker:
+    """Does what is due, until it is told to stop."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._under_way: dict[asyncio.Task[None], Delivery] = {}
+        self._per_destination: Counter[str] = Counter()
+        self._starved = False  # more may be due than there was room for
+
+    async def run(self) -> None:
+        """Work until cancelled; then finish what is under way, or let go of it."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._deliver_forever())
+                group.create_task(self._review_forever())
+                group.create_task(self._watch_config())
+                group.create_task(listen(self._services.settings.database_url, self._services.owed.set))
+        finally:
+            await asyncio.shield(self._finish())
+
+    async def deliver_due(self) -> int:
+        """Start delivering what is due now; return how much that was."""
+        under_way = self._per_destination.items()
+        busy = frozenset(name for name, count in under_way if count >= MOST_PER_DESTINATION)
+        most = MOST_IN_A_RUSH if self._is_rushed() else MOST_AT_ONCE
+        limit = min(most, MOST_UNDER_WAY - len(self._under_way))
+        self._starved = bool(busy) or limit <= 0
+        if limit <= 0:
+            return 0
+        deliveries = await self._services.claim(Claim(self._services.clock.now(), limit, busy))
+        for delivery in deliveries:
+            task = asyncio.create_task(self._deliver(delivery))
+            self._under_way[task] = delivery
+            self._per_destination[delivery.notification["destination"]] += 1
+            task.add_done_callback(self._done)
+        return len(deliveries)
+
+    def _is_rushed(self) -> bool:
+        """Return whether many bodies come at once: Alertmanager must hear in time, so they go first."""
+        return self._services.writer.bodies >= RUSH
+
+    async def settle(self) -> None:
+        """Wait for all that is under way."""
+        while self._under_way:
+            await asyncio.wait(list(self._under_way))
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        try:
+            await self._services.deliver(delivery)
+        except Exception:
+            # The database could not take the result: the lease ends, and the row comes due again.
+            log.exception("delivery.not_recorded", notification_id=delivery.notification["id"])
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        name = self._under_way.pop(task).notification["destination"]
+        self._per_destination[name] -= 1
+        room = self._per_destination[name] <= MOST_PER_DESTINATION // 2
+        if not self._per_destination[name]:
+            del self._per_destination[name]
+        if self._starved and room:  # not for each one: a claim is worth it when it brings many
+            self._services.owed.set()
+
+    async def _deliver_forever(self) -> None:
+        while True:
+            self._services.owed.clear()
+            if await self._attempt(self.deliver_due) >= MOST_AT_ONCE:
+                continue  # there is more
+            if self._is_rushed():
+                await self._services.clock.sleep(BREATH)
+                continue
+            # Where messages come one after the other, the next is awaited before the database is asked.
+            if not await self._is_woken(within=BEFORE_ASKING):
+                await self._is_woken(within=await self._until_due())
+
+    async def _is_woken(self, *, within: float) -> bool:
+        try:
+            await asyncio.wait_for(self._services.owed.wait(), within)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _until_due(self) -> float:
+        try:
+            due_at = await self._services.read(outbox.next_due_at)
+        except Exception:
+            log.exception("outbox.unreadable")
+            return TICK
+        if due_at is None:
+            return TICK
+        soonest = CROWDED_TICK if self._starved else SHORTEST_TICK
+        return min(TICK, max(soonest, (due_at - self._services.clock.now()).total_seconds()))
+
+    async def _review_forever(self) -> None:
+        async def review() -> int:
+            return await self._services.review(self._services.clock.now())
+
+        while True:
+            if not await self._attempt(review):
+                await self._services.clock.sleep(TICK)
+
+    async def _attempt(self, work: Callable[[], Awaitable[int]]) -> int:
+        try:
+            return await work()
+        except Exception:
+            log.exception("worker.failed")
+            await self._services.clock.sleep(TICK)
+            return 0
+
+    async def _watch_config(self) -> None:
+        """Read routing.yaml again when it changes.
+
+        Asked once a second: watching the folder would be told of every write to a database beside the file.
+        """
+
+        async def reload() -> int:
+            return len(await self._services.reload())
+
+        while True:
+            await self._services.clock.sleep(TICK)
+            if await anyio.to_thread.run_sync(self._services.is_outdated):
+                await self._attempt(reload)  # a database that is away must not end the worker
+
+    async def _finish(self) -> None:
+        if self._under_way:
+            await asyncio.wait(list(self._under_way), timeout=PATIENCE.total_seconds())
+        for task, delivery in list(self._under_way.items()):
+            task.cancel()
+            try:
+                await self._services.release(delivery)
+            except Exception:
+                log.exception("delivery.not_released", notification_id=delivery.notification["id"])

@@ -1,0 +1,102 @@
+"""A new routing.yaml, and a process that starts anew, lose nothing."""
+
+from receiver.pipeline.deliver import Claim
+from tests.world import DOWN, RECEIVERS, World
+
+
+async def test_a_reload_keeps_what_is_owed(world: World) -> None:
+    """What was owed before a reload is delivered after it."""
+    world.slack.fails_with(DOWN)
+    await world.alertmanager.fires("DiskFull")
+    await world.routes("route: {receiver: ops, group_wait: 1h}")
+    world.slack.recovers()
+    await world.fast_forward(minutes=10)
+
+    world.slack.expect("#ops", "DiskFull")
+
+
+async def test_a_destination_that_was_removed_goes_to_the_fallback(world: World) -> None:
+    """What is owed to a destination that routing.yaml no longer has is told to the fallback."""
+    world.slack.fails_with(DOWN)
+    incident = await world.alertmanager.fires("DiskFull")
+    without = "\n".join(
+        line for line in RECEIVERS.splitlines() if "#ops" not in line and "name: ops" not in line
+    )
+    await world.reload(without + "\nroute: {receiver: dev}\n")
+    world.slack.recovers()
+    await world.fast_forward(minutes=10)
+
+    world.slack.expect("#fallback", "DiskFull", "slack #ops")
+    [failed, *_] = await world.notifications(incident, "slack #ops")
+    assert (failed["state"], failed["why"]) == ("failed", "routing.yaml no longer has this destination")
+
+
+async def test_a_faulty_file_changes_nothing(world: World) -> None:
+    """A routing.yaml with an error is refused, and the one in force stays."""
+    world._file.write_text("route: {receiver: nobody-knows}\nreceivers: []")
+    response = await world.client.post("/-/reload")
+    assert response.status_code == 422
+
+    await world.alertmanager.fires("DiskFull")
+
+    world.slack.expect("#ops", "DiskFull")
+    assert await world.metric("tocsin_config_last_reload_successful") == 0
+
+
+async def test_a_restart_forgets_no_page(world: World) -> None:
+    """What was accepted before a restart is told after it."""
+    world.slack.fails_with(DOWN)
+    await world.alertmanager.fires("DiskFull")
+    world.slack.recovers()
+    await world.restart()
+    await world.fast_forward(minutes=1)
+
+    world.slack.expect("#ops", "DiskFull")
+
+
+async def test_a_restart_forgets_no_deadline(world: World) -> None:
+    """Waits, reminders and ends that were due while nothing ran happen after the restart."""
+    await world.routes("route: {receiver: ops, group_wait: 5m, repeat_interval: 1h}")
+    await world.alertmanager.fires("DiskFull")
+    await world.fast_forward(minutes=3)
+    await world.restart()
+    await world.fast_forward(minutes=1)
+    world.slack.expect_nothing()
+    await world.fast_forward(minutes=2)
+    world.slack.expect("#ops", "DiskFull")
+    await world.restart()
+    await world.fast_forward(hours=1)
+
+    world.slack.expect("#ops", "still firing", edited=True)
+
+
+async def test_a_worker_that_died_lets_go(world: World) -> None:
+    """What a dead worker held is delivered by another when the lease is over."""
+    await world.alertmanager.sends(SENT, settle=False)
+    claimed = await world.services.claim(Claim(world.clock.now(), 10))
+    assert len(claimed) == 1
+    await world.restart()
+    await world.fast_forward(seconds=119)
+    world.slack.expect_nothing()
+
+    await world.fast_forward(seconds=2)
+
+    world.slack.expect("#ops", "DiskFull")
+
+
+async def test_a_worker_that_was_only_slow(world: World) -> None:
+    """A worker whose lease ran out does not finish what has news since: the news is told."""
+    await world.alertmanager.sends(SENT, settle=False)
+    [delivery] = await world.services.claim(Claim(world.clock.now(), 10))
+    world.clock.advance(minutes=3)  # the process was stopped for a while
+    await world.alertmanager.sends(ENDED, settle=False)
+    await world.services.deliver(delivery)  # with what was known at the claim
+    world.slack.expect("#ops", "DiskFull", "nobody is on it")
+    await world.fast_forward(minutes=1)
+
+    world.slack.expect("#ops", "Resolved")
+
+
+ALERT = {"status": "firing", "labels": {"alertname": "DiskFull"}, "startsAt": "2026-11-20T03:00:00Z"}
+SENT = {"groupKey": "disks", "groupLabels": {"alertname": "DiskFull"}, "alerts": [ALERT]}
+ENDED = {**SENT, "alerts": [{**ALERT, "status": "resolved", "endsAt": "2026-11-20T03:14:00Z"}]}

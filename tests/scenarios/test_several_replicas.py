@@ -1,0 +1,106 @@
+"""Several processes on one PostgreSQL share the work."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from receiver.app import CannotStartError, alone
+from receiver.store.database import Db
+from tests.postgres import Server
+from tests.world import Process, a_world
+
+INCIDENTS = 60
+PROCESSES = 2
+POSTERS = 3  # for each process
+
+
+async def test_no_notification_is_sent_twice(
+    postgres_server: Server, migrated_template: str, tmp_path: Path
+) -> None:
+    """Two processes that work on one storm send every notification once, and the last word is right."""
+    url = postgres_server.create_database(template=migrated_template)
+    async with a_world(url, tmp_path) as world, world.another() as other:
+        await world.routes("route: {receiver: hook, group_interval: 1s}")
+        await other.services.reload()
+        processes = [world.process, other]
+        posters = [storm(process, number) for number, process in enumerate(processes * POSTERS)]
+        posting = asyncio.gather(*posters)
+        workers = [asyncio.create_task(work(process, posting)) for process in processes]
+        await asyncio.gather(posting, *workers)
+        await world.fast_forward(minutes=5)
+
+        sent = Counter(body["notification_id"] for body in world.webhook.bodies)
+        assert set(sent.values()) == {1}
+        last = {body["incident"]["id"]: body["incident"]["alerts"]["firing"] for body in world.webhook.bodies}
+        assert last == dict.fromkeys(last, PROCESSES * POSTERS)
+        assert len(last) == INCIDENTS
+    postgres_server.drop_database(url)
+
+
+async def storm(process: Process, number: int) -> None:
+    """Post one alert of each incident."""
+    for name in range(INCIDENTS):
+        labels = {"alertname": f"Alert{name}", "instance": str(number)}
+        alert = {"status": "firing", "labels": labels, "startsAt": "2026-11-20T03:00:00Z"}
+        group = {"alertname": f"Alert{name}"}
+        body = {"groupKey": f"{name}{number}", "groupLabels": group, "alerts": [alert]}
+        response = await process.client.post("/webhooks/alertmanager", json=body)
+        assert response.status_code == 200, response.text
+
+
+async def work(process: Process, posting: asyncio.Future[list[None]]) -> None:
+    """Deliver while alerts are posted."""
+    while not posting.done():
+        if not await process.worker.deliver_due():
+            await asyncio.wait([posting], timeout=0.005)
+    await process.worker.settle()
+
+
+async def test_a_second_process_on_one_file_is_refused(tmp_path: Path) -> None:
+    """SQLite takes one process; the second hears what to do."""
+    url = f"sqlite:///{tmp_path}/tocsin.db"
+    with alone(url), pytest.raises(CannotStartError, match="use PostgreSQL for several replicas"), alone(url):
+        pass
+
+
+async def test_the_other_replica_goes_on(
+    postgres_server: Server, migrated_template: str, tmp_path: Path
+) -> None:
+    """What one process accepted, another one delivers when the first is gone."""
+    url = postgres_server.create_database(template=migrated_template)
+    async with a_world(url, tmp_path) as world:
+        async with world.another() as other:
+            labels = {"alertname": "DiskFull"}
+            body = {
+                "groupKey": "disks",
+                "groupLabels": labels,
+                "alerts": [{"status": "firing", "labels": labels}],
+            }
+            await other.client.post("/webhooks/alertmanager", json=body)
+
+        await world.settle()
+
+        world.slack.expect("#ops", "DiskFull")
+    postgres_server.drop_database(url)
+
+
+async def test_a_replica_that_gives_way_begins_anew(
+    postgres_server: Server, migrated_template: str, tmp_path: Path
+) -> None:
+    """When PostgreSQL ends a transaction because two replicas waited for each other, it is simply repeated."""
+    url = postgres_server.create_database(template=migrated_template)
+    async with a_world(url, tmp_path) as world:
+        collisions = ["40P01"] * 2
+
+        def collide(db: Db, items: Sequence[str]) -> Sequence[str]:
+            if collisions:
+                state = collisions.pop()
+                db.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'as if' USING ERRCODE = '{state}'; END $$"))
+            return items
+
+        assert await world.services.writer.submit(collide, "done") == "done"
+    postgres_server.drop_database(url)

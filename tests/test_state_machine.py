@@ -1,0 +1,285 @@
+"""Whatever people, alerts, services and time do, in whatever order: what holds all the same?"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as some
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from receiver.pipeline.deliver import Claim, Delivery
+from receiver.policy.incident import Event, Happening, State
+from receiver.store import incidents, outbox
+from tests.fakes.http import Reply
+from tests.postgres import Server
+from tests.world import DOWN, World, a_world
+
+NAMES = some.sampled_from(["DiskFull", "NodeDown"])
+INSTANCES = some.sampled_from(["a", "b"])
+SEVERITIES = some.sampled_from(["warning", "critical"])
+CHANNELS = some.sampled_from(["", "#ops", "#page"])
+PEOPLE = some.sampled_from(["ana", "bo"])
+MINUTES = some.sampled_from([1, 4, 12, 61, 300])
+ROUTE = """
+route:
+  receiver: ops
+  group_wait: 30s
+  repeat_interval: 1h
+  routes:
+    - {matchers: [severity="critical"], receiver: page, group_wait: 2m, continue: true}
+    - {receiver: ops}
+"""
+WAITING = Reply(status=429, headers={"Retry-After": "300"})
+REOPENS_WITHIN = timedelta(minutes=10)
+MARKS = {"Resolved": State.RESOLVED, "Acknowledged": State.ACKNOWLEDGED}
+
+
+class Days(RuleBasedStateMachine):
+    """Some days in the life of one Tocsin, with one Alertmanager, two people and a Slack."""
+
+    def __init__(self, new_database: Callable[[Path], str]) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner()
+        self._stack = AsyncExitStack()
+        self._folder = tempfile.TemporaryDirectory(prefix="tocsin-days-")
+        self._new_database = new_database
+        self.bodies: list[dict[str, Any]] = []
+        self.owed_before: set[int] = set()
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._runner.run(work)
+
+    @initialize()
+    def begin(self) -> None:
+        folder = Path(self._folder.name)
+        opening = a_world(self._new_database(folder), folder)
+        self.world: World = self.do(self._stack.enter_async_context(opening))
+        self.do(self.world.routes(ROUTE))
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "world"):
+                self.check_the_end()
+        finally:
+            self.do(self._stack.aclose())
+            self._runner.close()
+            self._folder.cleanup()
+
+    @rule(name=NAMES, instance=INSTANCES, severity=SEVERITIES)
+    def an_alert_fires(self, name: str, instance: str, severity: str) -> None:
+        self.do(self.world.alertmanager.fires(name, instance=instance, severity=severity))
+        self.bodies.append(self.world.alertmanager.last)
+
+    @rule(name=NAMES, instance=INSTANCES)
+    def alerts_end(self, name: str, instance: str) -> None:
+        self.do(self.world.alertmanager.resolves(name, instance=instance))
+        self.bodies.append(self.world.alertmanager.last)
+
+    @rule(name=NAMES, instance=INSTANCES)
+    def an_alert_is_silenced(self, name: str, instance: str) -> None:
+        self.do(self.world.alertmanager.forgets(name, instance=instance))
+
+    @rule()
+    def the_last_body_comes_again(self) -> None:
+        """A repeated body changes no incident, and adds nothing to what is owed."""
+        if self.bodies:
+            self.do(self.world.alertmanager.sends(self.bodies[-1]))
+            before = self.everything()
+            self.do(self.world.alertmanager.repeats())
+            assert self.everything() == before
+
+    @rule(back=some.integers(2, 4))
+    def an_old_body_comes_late(self, back: int) -> None:
+        if len(self.bodies) >= back:
+            self.do(self.world.alertmanager.sends(self.bodies[-back]))
+
+    @rule(who=PEOPLE)
+    def somebody_takes_it(self, who: str) -> None:
+        self.somebody_acts(Event.ACKNOWLEDGE, who)
+
+    @rule(who=PEOPLE, minutes=MINUTES)
+    def somebody_takes_it_and_gives_it_back(self, who: str, minutes: float) -> None:
+        self.somebody_acts(Event.ACKNOWLEDGE, who)
+        self.time_passes(minutes)
+        self.somebody_acts(Event.UNACKNOWLEDGE, who)
+
+    @rule(who=PEOPLE)
+    def somebody_ends_it(self, who: str) -> None:
+        self.somebody_acts(Event.RESOLVE, who)
+
+    def somebody_acts(self, event: Event, who: str) -> None:
+        """What is done twice is done once."""
+        for incident in self.open():
+            self.do(self.world.act(incident["id"], event, actor=who))
+            before = self.everything()
+            self.do(self.world.act(incident["id"], event, actor="somebody else"))
+            assert self.everything() == before
+
+    @rule(who=PEOPLE, text=some.sampled_from(["on my way", "it was me"]))
+    def somebody_writes(self, who: str, text: str) -> None:
+        for incident in self.open():
+            self.do(self.world.act(incident["id"], "note", actor=who, text=text))
+
+    @rule(minutes=MINUTES)
+    def time_passes(self, minutes: float) -> None:
+        self.do(self.world.fast_forward(minutes=minutes))
+
+    @rule(channel=CHANNELS, reply=some.sampled_from([DOWN, WAITING, None]))
+    def slack_is_out_or_back(self, channel: str, reply: Reply | None) -> None:
+        if reply is None:
+            self.world.slack.broken.clear()
+        else:
+            self.world.slack.fails_with(reply, channel)
+
+    @rule(is_held=some.booleans())
+    def a_restart(self, is_held: bool) -> None:
+        """The process ends, perhaps after it claimed what it did not send, and reads routing.yaml anew."""
+        if is_held:
+            self.claim()
+        self.do(self.world.restart())
+        self.do(self.world.routes(ROUTE))
+
+    @rule(name=NAMES, instance=INSTANCES, event=some.sampled_from(list(Event)))
+    def something_happens_while_messages_are_under_way(self, name: str, instance: str, event: Event) -> None:
+        claimed = self.claim()
+        if event is Event.FIRE:
+            self.an_alert_fires(name, instance, "warning")
+        elif event is Event.RESOLVE:
+            self.alerts_end(name, instance)
+        else:
+            self.somebody_acts(event, "ana")
+        for delivery in claimed:
+            self.do(self.world.services.deliver(delivery))
+        self.do(self.world.settle())
+
+    def claim(self) -> list[Delivery]:
+        """Take what will be due in a while, as a worker does."""
+        self.world.clock.advance(seconds=31)
+        return list(self.do(self.world.services.claim(Claim(self.world.clock.now(), 10))))
+
+    @invariant()
+    def one_open_incident_has_a_key(self) -> None:
+        keys = [incident["key"] for incident in self.open()]
+        assert len(keys) == len(set(keys))
+
+    @invariant()
+    def a_resolved_incident_reopens_only_in_time(self) -> None:
+        for incident in self.all():
+            over = None
+            for line in self.do(self.world.services.read(incidents.timeline, incident["id"])):
+                if line["kind"] == Happening.RESOLVED:
+                    over = line["at"]
+                if line["kind"] == Happening.REOPENED:
+                    assert over is not None
+                    assert line["at"] - over < REOPENS_WITHIN
+                    over = None
+
+    @invariant()
+    def nothing_owed_is_lost(self) -> None:
+        """What was owed is owed still, or was sent, withdrawn or given up, with a reason."""
+        rows = self.rows()
+        assert self.owed_before <= rows.keys()
+        self.owed_before = set(rows)
+        for row in rows.values():
+            assert row["state"] in {"owed", "sent", "withdrawn", "failed"}
+            assert row["state"] != "withdrawn" or row["why"]
+            assert (row["finished_at"] is None) is (row["state"] == "owed")
+
+    @invariant()
+    def who_was_asked_and_did_nothing_is_asked_again(self) -> None:
+        """A triggered incident has somebody to be told, or is kept quiet until it is stable."""
+        for incident in self.open():
+            if incident["state"] == State.TRIGGERED and incident["flapping_at"] is None:
+                owed = [row for row in self.rows().values() if row["incident_id"] == incident["id"]]
+                assert any(row["state"] == "owed" for row in owed), self.story(incident["id"])
+
+    @invariant()
+    def conversations_keep_their_order(self) -> None:
+        """Of one conversation, what was owed earlier was never finished by being sent later."""
+        sent: dict[tuple[int, str], list[Any]] = {}
+        for row in sorted(self.rows().values(), key=lambda row: row["finished_at"] or ""):
+            if row["state"] == "sent":
+                sent.setdefault((row["incident_id"], row["destination"]), []).append(row["revision"])
+        for revisions in sent.values():
+            assert all(one <= other for one, other in pairwise(revisions))
+
+    def check_the_end(self) -> None:
+        """When every service is well and time has passed, each conversation shows how things are."""
+        self.world.slack.broken.clear()
+        self.do(self.world.fast_forward(minutes=40))
+        self.who_was_asked_and_did_nothing_is_asked_again()
+        shown: dict[tuple[int, str], str] = {}
+        for told in self.world.slack.told:
+            incident = int(told.text.rsplit("/incidents/", 1)[1].split("|")[0])
+            shown[incident, told.channel] = told.text
+        states = {incident["id"]: incident["state"] for incident in self.all()}
+        for (incident, channel), text in shown.items():
+            state = next((state for mark, state in MARKS.items() if mark in text), State.TRIGGERED)
+            assert state == states[incident], f"{channel} believes {state}\n{self.story(incident)}"
+        for incident, state in states.items():
+            told = {channel for one, channel in shown if one == incident}
+            assert state != State.TRIGGERED or "#ops" in told, self.story(incident)
+
+    def all(self) -> list[dict[str, Any]]:
+        return list(self.do(self.world.services.read(incidents.newest, before=None, limit=1000)))
+
+    def open(self) -> list[dict[str, Any]]:
+        return [incident for incident in self.all() if incident["state"] != State.RESOLVED]
+
+    def rows(self) -> dict[int, dict[str, Any]]:
+        """Return every notification by its id, as the table has it."""
+        found = self.do(self.world.services.read(outbox.newest, before=None, limit=10_000))
+        return {
+            row["id"]: {**row, "finished_at": row["finished_at"] and row["finished_at"].isoformat()}
+            for row in found
+        }
+
+    def everything(self) -> Any:
+        """Return incidents and notifications, without when they were last heard of."""
+        found = self.do(self.world.services.read(incidents.newest, before=None, limit=10_000))
+        heard = {"last_seen_at", "upstream", "review_at"}
+        return [{k: v for k, v in row.items() if k not in heard} for row in found], self.rows()
+
+    def story(self, incident: int) -> str:
+        """Return what happened to an incident, for the person who reads the failure."""
+        rows = [row for row in self.rows().values() if row["incident_id"] == incident]
+        told = "\n".join(
+            f"{row['id']} {row['destination']} {row['reason']} {row['state']} {row['why']}" for row in rows
+        )
+        return f"{self.do(self.world.timeline(incident))}\n{told}"
+
+
+def days(new_database: Callable[[Path], str], examples: int) -> None:
+    """Live through so many different days."""
+    run_state_machine_as_test(
+        lambda: Days(new_database),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=15,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_on_sqlite(migrated_file: Path) -> None:
+    """Nothing is lost, late for ever, or told wrongly, in any order of events, on SQLite."""
+
+    def new_database(folder: Path) -> str:
+        return f"sqlite:///{shutil.copyfile(migrated_file, folder / 'tocsin.db')}"
+
+    days(new_database, examples=15)
+
+
+def test_on_postgresql(postgres_server: Server, migrated_template: str) -> None:
+    """The same holds on PostgreSQL."""
+    days(lambda _folder: postgres_server.create_database(template=migrated_template), examples=4)

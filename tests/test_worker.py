@@ -1,0 +1,119 @@
+"""The loop over due work: it notices, it finishes, it lets go."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from receiver.worker import Worker
+from tests.fakes.http import Reply
+from tests.world import World, a_world
+
+LABELS = {"alertname": "DiskFull"}
+BODY = {"groupKey": "disks", "groupLabels": LABELS, "alerts": [{"status": "firing", "labels": LABELS}]}
+PATIENCE = 20  # seconds; milliseconds are usual, but psycopg may take 5 s to end a statement under way
+
+
+@pytest.fixture
+async def world(migrated_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(migrated_url, tmp_path) as world:
+        yield world
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    """Let a worker end as at shutdown."""
+    task.cancel()
+    await asyncio.wait([task], timeout=PATIENCE)
+    assert task.cancelled()
+
+
+async def test_what_is_accepted_is_delivered_at_once(world: World) -> None:
+    """A worker that waits is woken by the alert, not by its tick."""
+    working = asyncio.create_task(Worker(world.services).run())
+
+    await world.alertmanager.sends(BODY, settle=False)
+    await asyncio.wait_for(world.slack.heard.wait(), PATIENCE)
+
+    world.slack.expect("#ops", "DiskFull")
+    await stop(working)
+
+
+async def test_what_is_under_way_is_finished(world: World) -> None:
+    """A worker that is told to stop waits for the attempt under way, and its result is written down."""
+    world.slack.script.append(Reply(delay=0.2, body=b'{"ok": true, "channel": "C1", "ts": "1.2"}'))
+    worker = Worker(world.services)
+    incident = await world.alertmanager.sends(BODY, settle=False)
+    await worker.deliver_due()
+    working = asyncio.create_task(worker.run())
+    while not world.slack.requests:
+        await asyncio.wait([working], timeout=0.005)
+
+    await stop(working)
+
+    [page, *_] = await world.notifications(incident)
+    assert page["state"] == "sent"
+
+
+async def test_what_hangs_is_let_go(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that outlasts the patience at the end is released: the next process need not wait."""
+    monkeypatch.setattr("receiver.worker.PATIENCE", world.clock.now() - world.clock.now())
+    world.slack.script.append(Reply(is_never=True))
+    worker = Worker(world.services)
+    incident = await world.alertmanager.sends(BODY, settle=False)
+    await worker.deliver_due()
+    working = asyncio.create_task(worker.run())
+    while not world.slack.requests:
+        await asyncio.wait([working], timeout=0.005)
+    await stop(working)
+
+    await world.restart()
+    await world.settle()
+
+    world.slack.expect("#ops", "DiskFull")
+    [page, *_] = await world.notifications(incident)
+    assert page["state"] == "sent"
+
+
+async def test_a_changed_file_is_read(world: World) -> None:
+    """A routing.yaml that is saved is in force a second later."""
+    working = asyncio.create_task(Worker(world.services).run())
+    before = world.services.config
+    await asyncio.wait([working], timeout=0.3)  # until the file was looked at
+
+    world._file.write_text(world._file.read_text().replace("receiver: ops}", "receiver: dev}"))
+    async with asyncio.timeout(PATIENCE):
+        while world.services.config is before:
+            world.clock.advance(seconds=1)
+            await asyncio.wait([working], timeout=0.02)
+
+    assert world.services.config.route.receiver == "dev"
+    await stop(working)
+
+
+async def test_nothing_due_is_nothing_done(world: World) -> None:
+    """A worker without work delivers nothing."""
+    assert await world.worker.deliver_due() == 0
+
+
+async def test_a_database_that_fails_stops_no_worker(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error at a claim is survived: the next one works."""
+    failures = [ConnectionError("the database is away")]
+    claim = world.services._claim
+
+    def once(db: object, wishes: object) -> object:
+        if failures:
+            raise failures.pop()
+        return claim(db, wishes)
+
+    monkeypatch.setattr(world.services, "_claim", once)
+    working = asyncio.create_task(Worker(world.services).run())
+    while failures:
+        await asyncio.wait([working], timeout=0.005)
+    await asyncio.wait([working], timeout=0.05)
+    world.clock.advance(seconds=1)  # it rests for a tick after an error
+    await world.alertmanager.sends(BODY, settle=False)
+    await asyncio.wait_for(world.slack.heard.wait(), PATIENCE)
+
+    world.slack.expect("#ops", "DiskFull")
+    await stop(working)
