@@ -1,0 +1,198 @@
+"""What does Alertmanager post, and what does it hear? 2xx only after the commit; design.md, 4.3."""
+
+import asyncio
+import hmac
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+
+from receiver import metrics
+from receiver.config import Credentials, credentials
+from receiver.pipeline.ingest import Misfit, Received
+from receiver.policy.payload import NotJson, NotUsable, understand
+from receiver.services import Services
+from receiver.store.database import DatabaseFailure, Overloaded
+from receiver.web.common import services_of
+from receiver.web.problems import ProblemResponse, problem
+
+log = structlog.get_logger()
+router = APIRouter(tags=["ingest"])
+
+UNNAMED = "default"  # the source of bodies, where routing.yaml names none
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")  # of a source, as in routing.yaml
+READ_SECONDS = 10.0  # Alertmanager gives up at ten seconds, too
+LARGEST = 16 * 1024 * 1024  # bytes of a body
+EXCERPT = 65536  # bytes kept of a body that is refused
+PATH = "/webhooks/alertmanager"
+ACCEPTED = metrics.PAYLOADS.labels("accepted")
+
+Answer = JSONResponse
+
+WEBHOOK_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object", "required": ["alerts"], "properties": {
+            "version": {"type": "string"}, "groupKey": {"type": "string"}, "receiver": {"type": "string"},
+            "status": {"type": "string"}, "truncatedAlerts": {"type": "integer"},
+            "groupLabels": {"type": "object"}, "externalURL": {"type": "string"},
+            "alerts": {"type": "array", "items": {"type": "object", "required": ["labels"]}},
+        }}}},
+    },
+    "responses": {
+        "200": {"description": "Committed to disk."},
+        "400": {"description": "Not JSON; kept in quarantine."},
+        "401": {"description": "Missing or wrong credential."},
+        "404": {"description": "No such source."},
+        "413": {"description": "Larger than 16 MiB."},
+        "422": {"description": "JSON without a usable `alerts` list; kept in quarantine."},
+        "503": {"description": "Temporary; send it again."},
+    },
+}  # fmt: skip
+
+
+class Refusal(Exception):
+    """The body is not taken; `response` says why."""
+
+    def __init__(self, outcome: str, response: ProblemResponse) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+        self.response = response
+
+
+def source_in(path: str) -> str | None:
+    """Return the source that a path names, "" where it names none; None when the path is not ours."""
+    if path in {"/", PATH}:
+        return ""
+    name = path.removeprefix(f"{PATH}/")
+    return name if name != path and name and "/" not in name else None
+
+
+@router.post(PATH, openapi_extra=WEBHOOK_BODY, summary="Take a group of alerts.")
+@router.post("/", openapi_extra=WEBHOOK_BODY, summary="The same; existing configurations point here.")
+async def receive(request: Request, services: Annotated[Services, Depends(services_of)]) -> Answer:
+    """Answer after what the body says is on disk."""
+    return await answer(request, services, None)
+
+
+@router.post(PATH + "/{source}", openapi_extra=WEBHOOK_BODY, summary="The same, from a named source.")
+async def receive_from(
+    request: Request, services: Annotated[Services, Depends(services_of)], source: str
+) -> Answer:
+    """Answer after what the body says is on disk."""
+    return await answer(request, services, source)
+
+
+async def answer(request: Request, services: Services, source: str | None) -> Answer:
+    """Return the answer to one body, after what it says is on disk."""
+    try:
+        named = _source(request, services, source)
+        body = await _body(request, services, named)
+        taken = await _take(services, named, body)
+    except Refusal as refusal:
+        metrics.PAYLOADS.labels(refusal.outcome).inc()
+        log.warning("payload.refused", outcome=refusal.outcome, source=source or UNNAMED)
+        return refusal.response
+    ACCEPTED.inc()
+    return taken
+
+
+async def _take(services: Services, source: str, body: bytes) -> JSONResponse:
+    now = services.clock.now()
+    try:
+        said = understand(body, source=source, now=now)
+    except (NotJson, NotUsable) as error:
+        status = 400 if isinstance(error, NotJson) else 422
+        await _set_aside(services, Misfit(source, now, str(error), body))
+        raise Refusal("not_json" if status == 400 else "not_usable", problem(status, str(error))) from None
+    metrics.ALERTS_QUARANTINED.inc(len(said.unusable))
+    try:
+        accepted = await services.ingest(Received(said, body))
+    except (Overloaded, DatabaseFailure) as error:
+        reason = str(error) if isinstance(error, Overloaded) else "the database does not take it now"
+        refusal = problem(503, f"{reason}; send it again", headers={"Retry-After": "5"})
+        raise Refusal("unavailable", refusal) from None
+    return JSONResponse({
+        "status": "repeat" if accepted.is_repeat else "accepted",
+        "incidents": list(accepted.incident_ids),
+        "quarantined": len(said.unusable),
+    })  # fmt: skip
+
+
+async def _set_aside(services: Services, misfit: Misfit) -> None:
+    try:
+        await services.set_aside(misfit)
+    except (Overloaded, DatabaseFailure):
+        raise Refusal(
+            "unavailable", problem(503, "the database does not take it now; send it again")
+        ) from None
+
+
+def _source(request: Request, services: Services, name: str | None) -> str:
+    """Return the name of the source that speaks; Refusal where it may not."""
+    sources = services.config.source_named
+    if not sources and (name is None or NAME.fullmatch(name)):
+        return name or UNNAMED
+    if name is not None and name not in sources:
+        raise Refusal(
+            "unknown_source", problem(404, "routing.yaml has no source of this name; see `sources`")
+        )
+    candidates = [sources[name]] if name is not None else list(sources.values())
+    for source in candidates:
+        if _is_believed(request, credentials(source)):
+            return source.name
+    headers = {"WWW-Authenticate": 'Bearer realm="tocsin", Basic realm="tocsin"'}
+    detail = "a valid credential of the source is missing; set `authorization` or `basic_auth` in http_config"
+    raise Refusal("unauthorized", problem(401, detail, headers=headers))
+
+
+def _is_believed(request: Request, wanted: Credentials) -> bool:
+    if not wanted.is_required:
+        return True
+    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return _is_one_of(shown.strip().encode(), [token.encode() for token in wanted.tokens])
+    if scheme.lower() == "basic":
+        try:
+            login = b64decode(shown.strip(), validate=True)
+        except (Base64Error, ValueError):
+            return False
+        pairs = [f"{user}:{password}".encode() for user, password in wanted.logins]
+        return _is_one_of(login, pairs)
+    return False
+
+
+def _is_one_of(shown: bytes, secret: list[bytes]) -> bool:
+    """Return whether a secret was shown; all are compared, so that the time it takes tells nothing."""
+    return sum(hmac.compare_digest(shown, one) for one in secret) > 0
+
+
+async def _body(request: Request, services: Services, source: str) -> bytes:
+    """Return the body; one that is too large or too slow is refused before it costs much."""
+    chunks: list[bytes] = []
+    size = 0
+    too_large = int(request.headers.get("content-length") or 0) > LARGEST
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                too_large = too_large or size > LARGEST
+                chunks.append(chunk)
+                if too_large:
+                    break
+    except TimeoutError:
+        detail = f"the body did not arrive within {READ_SECONDS:g} s; send it again"
+        raise Refusal("slow", problem(503, detail, headers={"Connection": "close"})) from None
+    except ClientDisconnect:
+        raise Refusal("disconnected", problem(400, "the connection ended before the body did")) from None
+    body = b"".join(chunks)
+    if too_large:
+        why = f"the body is larger than {LARGEST} bytes; set max_alerts in Alertmanager"
+        await _set_aside(services, Misfit(source, services.clock.now(), why, body[:EXCERPT]))
+        raise Refusal("too_large", problem(413, why, headers={"Connection": "close"}))
+    return body

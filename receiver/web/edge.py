@@ -1,0 +1,119 @@
+"""What happens to every request, whatever it asks for?"""
+
+import re
+from secrets import token_hex
+from urllib.parse import urlsplit
+
+import structlog
+from fastapi import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from receiver.logs import request_id
+from receiver.services import Services
+from receiver.web import alertmanager
+from receiver.web.problems import problem
+
+log = structlog.get_logger()
+
+SAFE = {"GET", "HEAD", "OPTIONS"}
+LARGEST = 1024 * 1024  # bytes of a body that is not Alertmanager's
+ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+POLICY = (
+    b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none';"
+    b" form-action 'self'; object-src 'none'"
+)
+PROTECTIVE = [
+    (b"content-security-policy", POLICY),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+]
+
+
+class Edge:
+    """Gives a request its id, keeps other sites' pages out, and says how an answer may be used."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        name = given if ID.fullmatch(given) else token_hex(8)
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *PROTECTIVE, (b"x-request-id", name.encode())]
+            await send(message)
+
+        token = request_id.set(name)
+        try:
+            if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+                refusal = problem(400, "the address holds a NUL, which is part of no text; leave it away")
+                await refusal(scope, receive, named)
+            elif scope["method"] not in SAFE and _is_foreign(headers):
+                refusal = problem(403, "a page of another site may not do this; open Tocsin itself")
+                await refusal(scope, receive, named)
+            else:
+                await self._app(scope, receive, named)
+        finally:
+            request_id.reset(token)
+
+
+def _is_foreign(headers: dict[bytes, bytes]) -> bool:
+    """Return whether a browser says that another site's page sends this; programs say nothing of the kind."""
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        return site not in {b"same-origin", b"none"}
+    origin = headers.get(b"origin")
+    try:
+        return origin is not None and urlsplit(origin).netloc != headers.get(b"host")
+    except ValueError:
+        return True  # no address at all
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Return what receives a body until it is larger than anybody needs."""
+    size = 0
+
+    async def received() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > LARGEST:
+            raise HTTPException(413, f"the body is larger than {LARGEST} bytes; send less")
+        return message
+
+    return received
+
+
+class Door:
+    """Takes what Alertmanager posts past the framework: routing and dependencies cost more than the work.
+
+    The routes of `alertmanager.router` describe the same endpoints for /openapi.json; both call
+    `alertmanager.answer`.
+    """
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            source = alertmanager.source_in(scope["path"])
+            if source is not None:
+                response = await self._answer(Request(scope, receive), source)
+                await response(scope, receive, send)
+                return
+        await self._app(scope, _bounded(receive), send)
+
+    async def _answer(self, request: Request, source: str) -> alertmanager.Answer:
+        try:
+            return await alertmanager.answer(request, self._services, source or None)
+        except Exception:
+            # Alertmanager sends it again only after a 5xx, and a bug of ours must not lose a page.
+            log.exception("payload.failed")
+            return problem(503, "a bug in Tocsin; the log has the details; send it again")
