@@ -104,7 +104,8 @@ class Worker:
 
     async def _is_woken(self, *, within: float) -> bool:
         try:
-            await asyncio.wait_for(self._services.owed.wait(), within)
+            async with asyncio.timeout(within):
+                await self._services.owed.wait()
         except TimeoutError:
             return False
         return True

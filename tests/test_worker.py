@@ -12,7 +12,7 @@ from tests.world import World, a_world
 
 LABELS = {"alertname": "DiskFull"}
 BODY = {"groupKey": "disks", "groupLabels": LABELS, "alerts": [{"status": "firing", "labels": LABELS}]}
-PATIENCE = 20  # seconds; milliseconds are usual, but psycopg may take 5 s to end a statement under way
+PATIENCE = 20  # seconds; milliseconds are usual
 
 
 @pytest.fixture
@@ -33,9 +33,20 @@ async def test_what_is_accepted_is_delivered_at_once(world: World) -> None:
     working = asyncio.create_task(Worker(world.services).run())
 
     await world.alertmanager.sends(BODY, settle=False)
-    await asyncio.wait_for(world.slack.heard.wait(), PATIENCE)
+    async with asyncio.timeout(PATIENCE):
+        await world.slack.heard.wait()
 
     world.slack.expect("#ops", "DiskFull")
+    await stop(working)
+
+
+async def test_being_stopped_wins_over_being_woken(world: World) -> None:
+    """A worker that is woken in the very moment it is told to stop, stops."""
+    working = asyncio.create_task(Worker(world.services).run())
+    await asyncio.wait([working], timeout=0.2)
+
+    world.services.owed.set()
+
     await stop(working)
 
 
@@ -113,7 +124,8 @@ async def test_a_database_that_fails_stops_no_worker(world: World, monkeypatch: 
     await asyncio.wait([working], timeout=0.05)
     world.clock.advance(seconds=1)  # it rests for a tick after an error
     await world.alertmanager.sends(BODY, settle=False)
-    await asyncio.wait_for(world.slack.heard.wait(), PATIENCE)
+    async with asyncio.timeout(PATIENCE):
+        await world.slack.heard.wait()
 
     world.slack.expect("#ops", "DiskFull")
     await stop(working)

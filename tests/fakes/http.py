@@ -117,7 +117,8 @@ class FakeHttp:
             return False
         if reply.delay:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), reply.delay)
+                async with asyncio.timeout(reply.delay):
+                    await self._stopping.wait()
         writer.write(reply.raw if reply.raw is not None else _encoded(reply))
         await writer.drain()
         return reply.raw is None and not reply.closes

@@ -51,7 +51,8 @@ async def test_a_destination_that_hangs_holds_up_no_other(world: World) -> None:
     await world.alertmanager.sends(an_alert(world, "DiskFull"), settle=False)
 
     await world.worker.deliver_due()
-    await asyncio.wait_for(world.slack.heard.wait(), 5)
+    async with asyncio.timeout(5):
+        await world.slack.heard.wait()
 
     world.slack.expect("#page", "DiskFull")
     assert world.webhook.bodies == []
@@ -73,7 +74,8 @@ route:
     await world.alertmanager.sends(an_alert(world, "DiskFull"), settle=False)
 
     await world.worker.deliver_due()
-    await asyncio.wait_for(world.slack.heard.wait(), 5)
+    async with asyncio.timeout(5):
+        await world.slack.heard.wait()
 
     world.slack.expect("#page", "DiskFull")
     await stop_all(world)

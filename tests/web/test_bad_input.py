@@ -264,7 +264,8 @@ async def talk(port, *parts, pause=0.0, hang_up=False):
             return None
         if pause:
             await asyncio.wait([asyncio.create_task(reader.read(1))], timeout=pause)
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 15)
+        async with asyncio.timeout(15):
+            head = await reader.readuntil(b"\r\n\r\n")
         length = next(
             int(line.split(b":")[1])
             for line in head.lower().split(b"\r\n")
@@ -324,7 +325,8 @@ async def test_a_length_that_is_no_number_is_refused(sqlite_tocsin, length):
     async with sqlite_tocsin.listening() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HEAD + b"Content-Length: " + length + b"\r\n\r\n")
-        answered = await asyncio.wait_for(reader.readline(), 5)
+        async with asyncio.timeout(5):
+            answered = await reader.readline()
         writer.close()
         await writer.wait_closed()
 
