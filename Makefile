@@ -67,5 +67,5 @@ lock: .venv/.python
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	  pyproject.toml --extra postgres -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-	  pyproject.toml --extra postgres --group dev -o requirements-dev.txt
+	  pyproject.toml --extra apprise --extra postgres --group dev -o requirements-dev.txt
 .PHONY: lock
