@@ -7,6 +7,7 @@ transport below is ours: a list of idle connections for each origin, and llhttp 
 
 import asyncio
 import ipaddress
+import json
 import math
 import socket
 import ssl
@@ -75,6 +76,24 @@ class Origin:
     private_allowed: bool
 
 
+class UnansweredError(TemporaryFailure):
+    """The request was written, and no whole answer came: it may have arrived."""
+
+
+@dataclass(slots=True)
+class Fate:
+    """What became of one request so far."""
+
+    is_repeatable: bool
+    is_written: bool = False  # its first byte may be out
+
+
+def _no_answer(reason: str, fate: Fate) -> TemporaryFailure:
+    if not fate.is_written:
+        return TemporaryFailure(reason)
+    return UnansweredError(reason, is_ambiguous=not fate.is_repeatable)
+
+
 class Client:
     """Posts to other services; used from one event loop."""
 
@@ -90,13 +109,19 @@ class Client:
         timeout: float,  # noqa: ASYNC109 - the timeout is named in the failure
         private_allowed: bool,
         secrets: Iterable[str] = (),
+        is_repeatable: bool = True,
     ) -> Answer:
         """Return the answer to one POST, whatever its status; no redirect is followed.
 
-        Errors: TemporaryFailure when no answer came, PermanentFailure when the address is not allowed.
-        Neither ever quotes more of the URL than scheme and host: paths and queries hold secrets.
-        An answer that repeats the URL or one of `secrets` comes back without it.
+        Errors: UnansweredError when the request was written and no answer came, TemporaryFailure when it
+        was not written, PermanentFailure when the address is not allowed. None ever quotes more of the URL
+        than scheme and host: paths and queries hold secrets. An answer that repeats the URL or one of
+        `secrets` comes back without it.
+
+        Say `is_repeatable=False` where the service would tell people twice what it is posted twice: it is
+        then never written a second time here, and the failure says that it `is_ambiguous`.
         """
+        fate = Fate(is_repeatable)
         try:
             async with asyncio.timeout(timeout):
                 request = httpx.Request(
@@ -104,13 +129,13 @@ class Client:
                     _parsed(url),
                     content=content,
                     headers=STANDARD_HEADERS | dict(headers),
-                    extensions={"private_allowed": private_allowed},
+                    extensions={"private_allowed": private_allowed, "fate": fate},
                 )
                 response = await self._transport.handle_async_request(request)
         except TimeoutError:
-            raise TemporaryFailure(f"no answer from {origin_of(url)} within {timeout:g} s") from None
+            raise _no_answer(f"no answer from {origin_of(url)} within {timeout:g} s", fate) from None
         except (httpx.HTTPError, OSError) as error:
-            raise TemporaryFailure(f"{origin_of(url)}: {_reason(error)}") from None
+            raise _no_answer(f"{origin_of(url)}: {_reason(error)}", fate) from None
         except (httpx.InvalidURL, UnicodeError):
             raise PermanentFailure("the configured URL cannot be used; check how it is written") from None
         text = response.content.decode("utf-8", "replace")
@@ -156,6 +181,8 @@ def _failure_of(answer: Answer, service: str, now: datetime) -> ChannelError:
     status = answer.status
     if status >= 500 or status in TRANSIENT:
         wait = retry_after(answer.headers.get("retry-after", ""), now)
+        if wait is None:
+            wait = _retry_after_in(answer.text)
         return TemporaryFailure(f"{service} answered {status}", answer=answer.text, retry_after=wait)
     if 300 <= status < 400:
         reason = f"{service} answered {status}, a redirect; set the final address, redirects are not followed"
@@ -178,6 +205,17 @@ def retry_after(value: str, now: datetime) -> float | None:
     if not math.isfinite(seconds):
         return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def _retry_after_in(text: str) -> float | None:
+    """Return the seconds that a JSON answer asks for itself, as Telegram and those after it do."""
+    try:
+        said = json.loads(text)
+        seconds = (said.get("parameters") or said).get("retry_after")
+        seconds = float(seconds) if isinstance(seconds, int | float | str) else math.nan
+    except (ValueError, RecursionError, AttributeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER) if math.isfinite(seconds) else None
 
 
 def refusal(address: str, *, private_allowed: bool) -> str | None:
@@ -241,7 +279,9 @@ class Transport(httpx.AsyncBaseTransport):
             try:
                 return await self._exchange(origin, connection, request)
             except StaleConnectionError:
-                pass  # the server closed it as we began to write; it read nothing
+                # The server closed it as we began to write, and most likely read nothing.
+                if not request.extensions["fate"].is_repeatable:
+                    raise
         return await self._exchange(origin, await self._open(origin), request)
 
     async def aclose(self) -> None:
@@ -357,8 +397,10 @@ class Connection:
         """Return the answer to a request."""
         self._exchanges += 1
         reading = Reading()
+        head = _head(request)
+        request.extensions["fate"].is_written = True
         try:
-            self._writer.write(_head(request) + request.content)
+            self._writer.write(head + request.content)
             await self._writer.drain()
             while not reading.is_complete:
                 chunk = await self._reader.read(MAX_ANSWER)

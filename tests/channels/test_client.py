@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from receiver.channels.client import (
     MAX_RETRY_AFTER,
     Answer,
     Client,
+    UnansweredError,
     check,
     origin_of,
     refusal,
@@ -234,6 +236,54 @@ async def test_a_new_connection_that_closes_is_a_failure(client, server):
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(Reply(is_never=True), id="silence"),
+        pytest.param(Reply(is_closed=True), id="closed without an answer"),
+        pytest.param(Reply(is_reset=True), id="reset"),
+        pytest.param(Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), id="half an answer"),
+    ],
+)
+@pytest.mark.parametrize("is_reused", [False, True])
+async def test_what_was_written_and_not_answered_may_have_arrived(client, server, reply, is_reused):
+    """It is written once only, on a new connection or on one that was used before."""
+    if is_reused:
+        await posted(client, server.url())
+    before = len(server.requests)
+    server.fails(reply)
+
+    with pytest.raises(UnansweredError) as failure:
+        await posted(client, server.url(), timeout=0.2, is_repeatable=False)
+
+    assert failure.value.is_ambiguous
+    assert len(server.requests) == before + 1
+
+
+async def test_what_may_be_repeated_is_not_ambiguous(client, server):
+    """A service that knows what it was told already can be told again, as often as it takes."""
+    server.fails(Reply(is_never=True))
+
+    with pytest.raises(UnansweredError) as failure:
+        await posted(client, server.url(), timeout=0.2)
+
+    assert not failure.value.is_ambiguous
+
+
+async def test_what_was_not_written_is_not_ambiguous(client, free_port):
+    with pytest.raises(TemporaryFailure) as failure:
+        await posted(client, f"http://127.0.0.1:{free_port}/", is_repeatable=False)
+
+    assert not isinstance(failure.value, UnansweredError)
+    assert not failure.value.is_ambiguous
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
 async def test_an_old_connection_is_not_used(client, clock, server):
     await posted(client, server.url())
     clock.advance(seconds=IDLE_SECONDS + 1)
@@ -368,6 +418,39 @@ async def test_speaking_tls_to_a_plain_port_fails_for_now(client, server):
 )
 def test_retry_after_is_read_in_every_form(value, seconds):
     assert retry_after(value, START) == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        pytest.param('{"ok": false, "parameters": {"retry_after": 35}}', 35, id="as Telegram says it"),
+        pytest.param('{"retry_after": 1.25, "global": false}', 1.25, id="a fraction"),
+        pytest.param('{"retry_after": "7"}', 7, id="as text"),
+        pytest.param('{"retry_after": 1e99}', MAX_RETRY_AFTER, id="for ever"),
+        pytest.param('{"retry_after": "soon"}', None, id="nonsense"),
+        pytest.param('{"retry_after": null}', None, id="nothing"),
+        pytest.param('{"retry_after": Infinity}', None, id="infinity"),
+        pytest.param('{"parameters": []}', None, id="another shape"),
+        pytest.param('{"parameters": [1]}', None, id="yet another"),
+        pytest.param("[35]", None, id="a list"),
+        pytest.param('{"retry_after"', None, id="half of it"),
+        pytest.param("<html>retry_after 35</html>", None, id="not JSON"),
+    ],
+)
+def test_retry_after_is_read_in_the_body(body, seconds):
+    with pytest.raises(TemporaryFailure) as failure:
+        check(Answer(429, httpx.Headers(), body), url="https://a.example", now=START)
+
+    assert failure.value.retry_after == seconds
+
+
+def test_the_header_counts_more_than_the_body():
+    answer = Answer(429, httpx.Headers({"Retry-After": "3"}), '{"retry_after": 35}')
+
+    with pytest.raises(TemporaryFailure) as failure:
+        check(answer, url="https://a.example", now=START)
+
+    assert failure.value.retry_after == 3
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 207])
