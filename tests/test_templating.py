@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from receiver.channels import KINDS as CHANNELS
 from receiver.policy.incident import MessageEvent
 from receiver.templating import MAX_TITLE, TEXT_LIMITS, TemplateFailure, Templates, plain
-from tests.fakes.facts import an_alert, an_incident, some_facts
+from tests.fakes.facts import a_digest, an_alert, an_incident, some_facts
 
 SHIPPED = Templates()
 KINDS = ["console", "slack"]
-EVENTS = list(MessageEvent)
+EVENTS = [event for event in MessageEvent if event is not MessageEvent.DIGEST]
 
 
 def rendered(directory: Path, template: str, **facts: Any) -> str:
@@ -63,6 +64,27 @@ def test_every_template_renders_every_incident_within_its_limit(kind, event, nam
     assert 0 < len(words.text) <= TEXT_LIMITS[kind]
     assert 0 < len(words.title) <= MAX_TITLE
     assert "\n" not in words.title
+
+
+DIGESTS = {
+    "usual": a_digest(),
+    "drill": a_digest(incident=an_incident(drill=True)),
+    "very long": a_digest(
+        count=1000, incidents=[an_incident(title="<&>" * 2000, severity="s" * 500, url="u" * 5000)] * 20
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if CHANNELS[kind].takes_digests])
+@pytest.mark.parametrize("name", DIGESTS)
+def test_every_digest_fits_and_says_how_many(kind, name):
+    facts = DIGESTS[name]
+
+    words = SHIPPED.render(kind, MessageEvent.DIGEST, facts)
+
+    assert 0 < len(words.text) <= TEXT_LIMITS[kind]
+    assert f"{facts['count']} incidents" in words.title
+    assert words.title.startswith("[DRILL] ") == facts["incident"]["drill"]
 
 
 def test_the_shipped_templates_have_no_errors():

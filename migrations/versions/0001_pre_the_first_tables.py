@@ -73,6 +73,8 @@ def upgrade() -> None:
         sa.Column("last_seen_at", UTCDateTime(), nullable=False),
         sa.Column("acknowledged_at", UTCDateTime(), nullable=True),
         sa.Column("acknowledged_by", AutoString(), nullable=True),
+        sa.Column("acknowledged_how", AutoString(), nullable=True),
+        sa.Column("snoozed_until", UTCDateTime(), nullable=True),
         sa.Column("resolved_at", UTCDateTime(), nullable=True),
         sa.Column("resolved_in", sa.Integer(), nullable=True),
         sa.Column("reopened_at", UTCDateTime(), nullable=True),
@@ -225,6 +227,7 @@ def upgrade() -> None:
         sa.Column("reason", AutoString(), nullable=False),
         sa.Column("state", AutoString(), nullable=False),
         sa.Column("why", AutoString(), nullable=False),
+        sa.Column("urgent", sa.Boolean(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
@@ -291,10 +294,49 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("notification_id", "n", name="pk_attempt"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "throttle",
+        sa.Column("name", AutoString(), nullable=False),
+        sa.Column("free_at", UTCDateTime(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("probe_at", UTCDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name="pk_throttle"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "heard",
+        sa.Column("key", AutoString(), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_heard"),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("heard", schema=None) as batch_op:
+        batch_op.create_index("ix_heard_at", ["at"], unique=False)
+
+    op.create_table(
+        "secret",
+        sa.Column("name", AutoString(), nullable=False),
+        sa.Column("value", AutoString(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_secret"),
+    )
+    op.create_table(
+        "lease",
+        sa.Column("name", AutoString(), nullable=False),
+        sa.Column("holder", AutoString(), nullable=False),
+        sa.Column("until", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_lease"),
+    )
 
 
 def downgrade() -> None:
     """Take it back."""
+    op.drop_table("lease")
+    op.drop_table("secret")
+    with op.batch_alter_table("heard", schema=None) as batch_op:
+        batch_op.drop_index("ix_heard_at")
+
+    op.drop_table("heard")
+    op.drop_table("throttle")
     op.drop_table("attempt")
     with op.batch_alter_table("timeline", schema=None) as batch_op:
         batch_op.drop_index("ix_timeline_incident_id")

@@ -1,9 +1,9 @@
 """What is a channel told, what does it answer, and how may it fail?"""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol
 from urllib.parse import urlsplit
@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, SecretStr
 
 from receiver.policy.durations import Duration
-from receiver.policy.incident import MessageEvent, Reason
+from receiver.policy.incident import MessageEvent, Reason, Verb
 from receiver.policy.record import Record
+from receiver.policy.throttle import Limit
 
 DEFAULT_TIMEOUT = timedelta(seconds=10)  # a healthy service answers within one
 MAX_TIMEOUT = timedelta(seconds=30)  # sent twice, as markup and plainly, it still ends within a lease
@@ -63,6 +64,15 @@ class ChannelConfig(Record):
     def destination(self) -> str:
         """The channel kind and address, e.g. `slack #ops`; the same address is told once. Never a secret."""
 
+    @property
+    def service(self) -> str:
+        """What shares a rate limit and fails together, e.g. `slack`. Never a secret."""
+        return self.destination.split(" ", 1)[0]
+
+    def parts(self) -> "tuple[ChannelConfig, ...]":
+        """Return one config for each destination that this entry stands for."""
+        return (self,)
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -77,6 +87,7 @@ class Message:
     reply: str | None  # what changed, one line in the channel's markup; None when an edit says enough
     facts: Mapping[str, Any]  # the incident as plain data, for channels that send data
     is_plain: bool = False  # `text` and `reply` hold no markup and must be escaped by the channel
+    alternative: str | None = None  # the text once more without markup, where templates make it
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +110,12 @@ class ChannelError(Exception):
 class TemporaryFailure(ChannelError):
     """Trying again later may work."""
 
-    def __init__(self, reason: str, *, answer: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, reason: str, *, answer: str = "", retry_after: float | None = None, is_ambiguous: bool = False
+    ) -> None:
         super().__init__(reason, answer=answer)
         self.retry_after = retry_after  # seconds the service asked us to wait
+        self.is_ambiguous = is_ambiguous  # it may have arrived, and sent again it would be told twice
 
 
 class PermanentFailure(ChannelError):
@@ -133,6 +147,9 @@ class Channel(Protocol):
 
     Config: ClassVar[type[ChannelConfig]]  # one entry of this kind's `*_configs`
     needs_templates: ClassVar[bool]  # whether it sends words; else it sends the facts as data
+    takes_digests: ClassVar[bool]  # whether in a storm many incidents may become one message
+    destination_limit: ClassVar[Limit | None]  # what one address takes; the published limit, if there is one
+    service_limit: ClassVar[Limit | None]  # what the service takes from us altogether
 
     async def send(self, to: Any, message: Message, earlier: Sent | None) -> Sent:
         """Send `message` to `to` (this channel's config record), editing or replying to `earlier`.
@@ -144,3 +161,64 @@ class Channel(Protocol):
     async def aclose(self) -> None:
         """Close the connections."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """What a service says to us, as it came."""
+
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a person answered through a channel: a button, or something done in the service itself."""
+
+    verb: Verb
+    incident_id: int | None  # None: `dedup_key` says which
+    dedup_key: str | None
+    contact: tuple[str, str]  # the channel kind and the person's id there, e.g. ("telegram", "4711")
+    person: str  # what the service calls the person
+    key: str  # of the service's event; said twice it counts once
+    text: str = ""  # a note, or why
+    lasts: timedelta | None = None  # of a snooze
+    reply_to: Mapping[str, str] = field(default_factory=dict)  # what the channel needs to confirm it
+
+
+class Forged(Exception):
+    """What came does not show that it is from the service; the text says why, for the log."""
+
+
+class Hears(Protocol):
+    """A channel through which people answer."""
+
+    def hear(self, inbound: Inbound, configs: Sequence[Any]) -> list[Heard]:
+        """Return what people said; nothing for events that say nothing to us.
+
+        The signature is checked on the raw body, against each of this kind's `configs`. Errors: Forged.
+        """
+        ...
+
+    async def confirm(self, heard: Heard, said: str, configs: Sequence[Any]) -> None:
+        """Show the person what came of it; a failure is logged, for what was said is done already."""
+        ...
+
+
+def button_value(verb: Verb, incident_id: int, lasts: timedelta | None = None) -> str:
+    """Return what a button says when it is pressed, e.g. `acknowledge:41`, `snooze:41:3600`."""
+    return f"{verb}:{incident_id}" + (f":{lasts // timedelta(seconds=1)}" if lasts else "")
+
+
+def read_button(value: str) -> tuple[Verb, int, timedelta | None] | None:
+    """Return what a pressed button means, None where it is not one of ours."""
+    verb, _, rest = value.partition(":")
+    incident_id, _, seconds = rest.partition(":")
+    if verb not in set(Verb) or not _is_number(incident_id) or (seconds and not _is_number(seconds)):
+        return None
+    return Verb(verb), int(incident_id), timedelta(seconds=int(seconds)) if seconds else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 15

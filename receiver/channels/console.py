@@ -7,6 +7,7 @@ from typing import ClassVar
 from receiver.channels.base import ChannelConfig, Message, Sent, TemporaryFailure
 from receiver.channels.client import Client
 from receiver.clock import Clock
+from receiver.policy.throttle import Limit
 
 HIDDEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, foreign line ends
 BIDI = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # reorder what is read
@@ -26,6 +27,9 @@ class Console:
 
     Config: ClassVar[type[ChannelConfig]] = ConsoleConfig
     needs_templates: ClassVar[bool] = True
+    takes_digests: ClassVar[bool] = False
+    destination_limit: ClassVar[Limit | None] = None
+    service_limit: ClassVar[Limit | None] = None
 
     def __init__(self, client: Client, clock: Clock) -> None:
         """Take what every channel is given; printing needs neither."""

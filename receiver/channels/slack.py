@@ -27,6 +27,7 @@ from receiver.channels.base import (
 from receiver.channels.client import Answer, Client, check, origin_of
 from receiver.clock import Clock
 from receiver.policy.incident import MessageEvent, Reason
+from receiver.policy.throttle import Limit
 
 MAX_SECTION = 3000  # section.text: "must be less than 3001 characters"
 MAX_TEXT = 4000  # longer top-level texts are shown badly, and cut at 40,000
@@ -122,6 +123,9 @@ class Slack:
 
     Config: ClassVar[type[ChannelConfig]] = SlackConfig
     needs_templates: ClassVar[bool] = True
+    takes_digests: ClassVar[bool] = True
+    destination_limit: ClassVar[Limit | None] = None
+    service_limit: ClassVar[Limit | None] = None
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client

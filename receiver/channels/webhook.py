@@ -26,6 +26,7 @@ from receiver.channels.client import Client, check
 from receiver.clock import Clock
 from receiver.policy.incident import MessageEvent
 from receiver.policy.record import Record
+from receiver.policy.throttle import Limit
 
 STILL_FIRING = "0001-01-01T00:00:00Z"  # Alertmanager's endsAt of an alert that has not ended
 
@@ -102,6 +103,9 @@ class Webhook:
 
     Config: ClassVar[type[ChannelConfig]] = WebhookConfig
     needs_templates: ClassVar[bool] = False
+    takes_digests: ClassVar[bool] = False
+    destination_limit: ClassVar[Limit | None] = None
+    service_limit: ClassVar[Limit | None] = None
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client

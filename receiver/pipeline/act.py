@@ -1,28 +1,23 @@
-"""A person says something about an incident: acknowledge, unacknowledge, resolve, note."""
+"""A person says something about an incident: acknowledge, unacknowledge, resolve, snooze, note."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from datetime import datetime, timedelta
 from typing import Any
 
 from receiver import metrics
 from receiver.config import Config
+from receiver.pipeline import facts
 from receiver.pipeline.draft import Draft, owe, save, with_alerts
-from receiver.policy.incident import Event, Happening, Reason, State, after
-from receiver.store import incidents
+from receiver.policy.durations import in_words
+from receiver.policy.incident import Event, Happening, Reason, State, Verb, after
+from receiver.store import heard, incidents, outbox
 from receiver.store.database import Db
 
 Row = dict[str, Any]
 
-
-class Verb(StrEnum):
-    """What a person can do to an incident."""
-
-    ACKNOWLEDGE = "acknowledge"
-    UNACKNOWLEDGE = "unacknowledge"
-    RESOLVE = "resolve"
-    NOTE = "note"
+USUAL_SNOOZE = timedelta(hours=1)
+NAMES = {"email": "an e-mail", "pagerduty": "PagerDuty", "opsgenie": "Opsgenie"}  # the others: capitalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +29,23 @@ class Action:
     actor: str
     text: str
     at: datetime
+    via: str | None = None  # the channel kind it came through; None: the pages or the API
+    key: str | None = None  # of the service's event; a second one with the same key changes nothing
+    until: datetime | None = None  # of a snooze
 
 
 def act(db: Db, config: Config, actions: Sequence[Action]) -> list[Row | None]:
     """Carry out what people want; return each incident as it is then, None where there is no such."""
     ids = sorted({action.incident_id for action in actions})
     drafts = {draft.row["id"]: draft for draft in with_alerts(db, incidents.incidents(db, ids))}
+    paged_at = outbox.first_told_at(db, [action.incident_id for action in actions if action.via])
+    fresh = heard.add(db, {action.key: action.at for action in actions if action.key})
     for action in actions:
         draft = drafts.get(action.incident_id)
-        if draft is not None:
-            _apply(db, draft, action)
+        if draft is None or (action.key is not None and action.key not in fresh):
+            continue
+        fresh.discard(action.key or "")  # one batch may hold the same event twice
+        _apply(db, draft, action, paged_at)
     save(
         db,
         config,
@@ -53,29 +55,53 @@ def act(db: Db, config: Config, actions: Sequence[Action]) -> list[Row | None]:
     return [drafts[action.incident_id].row if action.incident_id in drafts else None for action in actions]
 
 
-def _apply(db: Db, draft: Draft, action: Action) -> None:
+def _apply(db: Db, draft: Draft, action: Action, paged_at: Mapping[int, datetime]) -> None:
     if action.verb is Verb.NOTE:
         _note(db, draft, action)
         return
-    event = Event(action.verb)
-    state = after(State(draft.row["state"]), event)
-    if state == draft.row["state"]:
+    if action.verb is Verb.SNOOZE:
+        _snooze(draft, action)
+        return
+    row = draft.row
+    state = after(State(row["state"]), Event(action.verb))
+    if state == row["state"]:
         return  # said twice, or too late: ordinary
-    said = f": {action.text}" if action.text else ""
-    draft.row["state"] = state
+    how = _how(action, paged_at.get(row["id"]))
+    said = (f", {how}" if how else "") + (f": {action.text}" if action.text else "")
+    row.update(state=state, snoozed_until=None)
     if state is State.ACKNOWLEDGED:
-        draft.row.update(acknowledged_at=action.at, acknowledged_by=action.actor)
+        row.update(acknowledged_at=action.at, acknowledged_by=action.actor, acknowledged_how=how)
         draft.line(action.at, Happening.ACKNOWLEDGED, f"acknowledged{said}", action.actor)
         owe(draft, Reason.ACKNOWLEDGED, action.at)
     elif state is State.TRIGGERED:
-        draft.row.update(acknowledged_at=None, acknowledged_by=None)
+        row.update(acknowledged_at=None, acknowledged_by=None, acknowledged_how=None)
         draft.line(action.at, Happening.UNACKNOWLEDGED, f"unacknowledged{said}", action.actor)
         owe(draft, Reason.UNACKNOWLEDGED, action.at)
     else:
         metrics.INCIDENTS.labels("resolved").inc()
-        draft.row.update(resolved_at=action.at)
+        row.update(resolved_at=action.at)
         draft.line(action.at, Happening.RESOLVED, f"resolved by hand{said}", action.actor)
         owe(draft, Reason.ALL_RESOLVED, action.at)
+
+
+def _how(action: Action, paged_at: datetime | None) -> str | None:
+    """Return from where it was said and how long after the page: `from Telegram, 40 s after the page`."""
+    if action.via is None:
+        return None
+    name = NAMES.get(action.via, action.via.capitalize())
+    late = f", {in_words(action.at - paged_at)} after the page" if paged_at and paged_at <= action.at else ""
+    return f"from {name}{late}"
+
+
+def _snooze(draft: Draft, action: Action) -> None:
+    """Keep the incident quiet for a while; what grows more severe or is over speaks all the same."""
+    row, until = draft.row, action.until or action.at + USUAL_SNOOZE
+    if row["state"] == State.RESOLVED or until == row["snoozed_until"] or until <= action.at:
+        return
+    row["snoozed_until"] = until
+    said = f": {action.text}" if action.text else ""
+    draft.line(action.at, Happening.SNOOZED, f"snoozed until {facts.instant(until)}{said}", action.actor)
+    owe(draft, Reason.SNOOZED, action.at)
 
 
 def _note(db: Db, draft: Draft, action: Action) -> None:

@@ -168,6 +168,9 @@ class Quiet:
 
     def asks(self, row: Row, incident: Row, alerts: Sequence[Row]) -> Wait | None:
         """Return when to ask again, and why; None when it may be said now."""
+        until = incident["snoozed_until"]
+        if until is not None and until > self._now and row["reason"] in policy.SNOOZABLE:
+            return Wait(until, f"snoozed until {facts.instant(until)}")
         nodes = self._leading_to(row, incident)
         waits = [self._hours(node, incident) for node in nodes]
         closed = [wait for wait in waits if wait is not None]

@@ -24,10 +24,12 @@ TELLING = ("instance", "pod", "severity")  # labels that tell alerts of one name
 MOST_NAMED = 5  # alerts that one line of the timeline names
 OPENING = {  # what asks for people, told before or not
     *(Reason.FIRST, Reason.NEW_ALERTS, Reason.MORE_SEVERE, Reason.REOPENED, Reason.FLAPPING),
-    Reason.UNACKNOWLEDGED,
+    *(Reason.UNACKNOWLEDGED, Reason.ESCALATED, Reason.SNOOZE_OVER),
 }
 COMES_OR_GOES = {Reason.REOPENED, Reason.ALL_RESOLVED}
-ACTS = {Reason.ACKNOWLEDGED, Reason.UNACKNOWLEDGED, Reason.NOTE}  # people are heard, flapping or not
+ACTS = {  # people are heard, flapping or not
+    *(Reason.ACKNOWLEDGED, Reason.UNACKNOWLEDGED, Reason.SNOOZED, Reason.SNOOZE_OVER, Reason.NOTE),
+}
 
 
 @dataclass(slots=True)
@@ -115,6 +117,8 @@ def _summarise(config: Config, draft: Draft) -> None:
         row["revision"] += 1
         draft.nodes = route.nodes_of(config, [alert["labels"] for alert in shown])
         row["routes"] = [node.name for node in draft.nodes]
+    if row["state"] == State.RESOLVED:
+        row["snoozed_until"] = None
     row["review_at"] = _review_at(config, draft)
 
 
@@ -126,6 +130,7 @@ def _review_at(config: Config, draft: Draft) -> datetime | None:
     if row["state"] != State.RESOLVED:
         firing = draft.firing()
         moments += [alert["expires_at"] for alert in firing if alert["expires_at"] is not None]
+        moments += [row["snoozed_until"]] if row["snoozed_until"] is not None else []
         if not firing:
             moments.append(row["last_seen_at"] + UNSEEN)  # truncated: others may fire unseen
     return min(moments, default=None)

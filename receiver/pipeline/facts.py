@@ -1,14 +1,18 @@
 """What is told of an incident, as plain data: to templates, to webhooks and to the API."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from receiver.policy.grouping import in_common
-from receiver.policy.incident import Reason
+from receiver.policy.incident import OFFERED, MessageEvent, Reason, State
 
 Row = dict[str, Any]
 
+RUNBOOK = ("runbook_url", "runbook")  # annotations that hold a link, the first that does counts
+DASHBOARD = ("dashboard_url", "dashboard")
+NO_LINKS: Mapping[str, str] = {}
+MOST_IN_A_DIGEST = 20  # more than anybody reads on a phone; the list has them all
 MOST_ALERTS = 50  # of one message; the page of the incident has them all
 REASON_TEXTS = {
     Reason.FIRST: "it fires",
@@ -21,6 +25,9 @@ REASON_TEXTS = {
     Reason.ACKNOWLEDGED: "somebody is on it",
     Reason.UNACKNOWLEDGED: "nobody is on it any more",
     Reason.NOTE: "a note was added",
+    Reason.ESCALATED: "nobody acknowledged it in time",
+    Reason.SNOOZED: "snoozed for a while",
+    Reason.SNOOZE_OVER: "the snooze is over, and it still fires",
     Reason.REPEAT_DUE: "still firing, and nobody is on it",
     Reason.FALLBACK: "another destination could not be reached",
 }
@@ -56,6 +63,25 @@ def incident_facts(row: Row, base_url: str) -> dict[str, Any]:
     }
 
 
+def told_facts(row: Row, base_url: str) -> dict[str, Any]:
+    """Return an incident as messages show it: with what only matters at the moment."""
+    return {
+        **incident_facts(row, base_url),
+        "acknowledged_how": row["acknowledged_how"] or "",
+        "snoozed_until": instant(row["snoozed_until"]),
+    }
+
+
+def reason_text(reason: Reason, incident: Row) -> str:
+    """Return why people are told, in a few words."""
+    if reason is Reason.ACKNOWLEDGED and incident["acknowledged_by"]:
+        how = f", {incident['acknowledged_how']}" if incident["acknowledged_how"] else ""
+        return f"acknowledged by {incident['acknowledged_by']}{how}"
+    if reason is Reason.SNOOZED and incident["snoozed_until"]:
+        return f"snoozed until {incident['snoozed_until']:%Y-%m-%d %H:%M} UTC"
+    return REASON_TEXTS[reason]
+
+
 def alert_facts(row: Row) -> dict[str, Any]:
     """Return one alert."""
     return {
@@ -71,20 +97,26 @@ def alert_facts(row: Row) -> dict[str, Any]:
 
 
 def message_facts(
-    incident: Row, alerts: Sequence[Row], notification: Row, *, event: str, base_url: str
-) -> dict[str, Any]:
-    """Return all that a message about an incident may say."""
+    incident: Row, alerts: Sequence[Row], notification: Row, *, event: str, base_url: str,
+    answer_links: Mapping[str, str] = NO_LINKS,
+) -> dict[str, Any]:  # fmt: skip
+    """Return all that a message about an incident may say.
+
+    `answer_links` lead to pages that ask before they do something, one for each verb; whoever has them
+    may answer in the name of the destination.
+    """
     reason = Reason(notification["reason"])
     shown = sorted(alerts, key=lambda alert: (alert["state"] != "firing", alert["starts_at"]))
     upstream = incident["upstream"]
+    annotations = _annotations(incident["annotations"], alerts)
     return {
         "event": event,
         "reason": str(reason),
-        "reason_text": REASON_TEXTS[reason],
+        "reason_text": reason_text(reason, incident),
         "receiver": notification["receiver"],
         "route": notification["route"],
         "public_url": base_url,
-        "incident": incident_facts(incident, base_url),
+        "incident": told_facts(incident, base_url),
         "alerts": [alert_facts(alert) for alert in shown[:MOST_ALERTS]],
         "alerts_omitted": max(0, len(shown) - MOST_ALERTS),
         "group_labels": incident["group_labels"],
@@ -92,17 +124,67 @@ def message_facts(
         "common_labels": in_common([alert["labels"] for alert in alerts]),
         "common_annotations": in_common([alert["annotations"] for alert in alerts]),
         "external_url": upstream.get("url", ""),
-        "runbook_url": runbook_url(incident["annotations"], alerts),
+        "runbook_url": _web_address(annotations, RUNBOOK),
+        "dashboard_url": _web_address(annotations, DASHBOARD),
+        "source_url": next((url for url in (one["generator_url"] for one in shown) if _is_web(url)), None),
+        "offers": [str(verb) for verb in OFFERED[State(incident["state"])]],
+        "answer_links": dict(answer_links),
         "truncated_alerts": incident["truncated"],
         "fallback_for": notification["fallback_for"],
     }
 
 
+def digest_facts(
+    members: Sequence[Row], notification: Row, *, base_url: str, count: int | None = None
+) -> dict[str, Any]:
+    """Return all that one message about many incidents may say.
+
+    `members` are the incidents, the most severe first; `notification` is owed about the first of them.
+    """
+    count = count or len(members)
+    shown = [told_facts(row, base_url) for row in members[:MOST_IN_A_DIGEST]]
+    return {
+        "event": MessageEvent.DIGEST,
+        "reason": notification["reason"],
+        "reason_text": f"{count} incidents at once",
+        "receiver": notification["receiver"],
+        "route": notification["route"],
+        "public_url": base_url,
+        "incident": shown[0],
+        "incidents": shown,
+        "incidents_omitted": count - len(shown),
+        "count": count,
+        "list_url": f"{base_url}/",
+        "alerts": [],
+        "alerts_omitted": 0,
+        "group_labels": {},
+        "group_key": "",
+        "common_labels": in_common([row["labels"] for row in members]),
+        "common_annotations": {},
+        "external_url": "",
+        "runbook_url": None,
+        "dashboard_url": None,
+        "source_url": None,
+        "offers": [],
+        "answer_links": {},
+        "truncated_alerts": 0,
+        "fallback_for": None,
+    }
+
+
 def runbook_url(annotations: Mapping[str, str], alerts: Sequence[Row]) -> str | None:
     """Return the first web address that an annotation names as the runbook."""
-    for one in (annotations, *(alert["annotations"] for alert in alerts)):
-        for name in ("runbook_url", "runbook"):
-            url: str = one.get(name, "")
-            if url.startswith(("http://", "https://")):
-                return url
-    return None
+    return _web_address(_annotations(annotations, alerts), RUNBOOK)
+
+
+def _annotations(first: Mapping[str, str], alerts: Sequence[Row]) -> list[Mapping[str, str]]:
+    return [first, *(alert["annotations"] for alert in alerts)]
+
+
+def _web_address(annotations: Iterable[Mapping[str, str]], names: Sequence[str]) -> str | None:
+    found = (one.get(name, "") for one in annotations for name in names)
+    return next((url for url in found if _is_web(url)), None)
+
+
+def _is_web(url: str) -> bool:
+    return url.startswith(("http://", "https://"))

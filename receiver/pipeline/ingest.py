@@ -226,6 +226,8 @@ def _opened(config: Config, said: Said, part: Part) -> Row:
         "last_seen_at": said.received_at,
         "acknowledged_at": None,
         "acknowledged_by": None,
+        "acknowledged_how": None,
+        "snoozed_until": None,
         "resolved_at": None,
         "reopened_at": None,
         "flapping_at": None,
@@ -239,6 +241,8 @@ def _reopened(row: Row, now: datetime) -> Row:
         "resolved_at": None,
         "acknowledged_at": None,
         "acknowledged_by": None,
+        "acknowledged_how": None,
+        "snoozed_until": None,
         "reopenings": grouping.reopenings(row["reopenings"], row["reopened_at"], now),
         "reopened_at": now,
     }

@@ -25,6 +25,7 @@ def _review(db: Db, config: Config, now: datetime) -> int:
         draft.touched = True
         _expire(draft, now)
         _calm(config, draft, now)
+        _wake(draft, now)
     save(db, config, drafts, now)
     return len(drafts)
 
@@ -57,3 +58,13 @@ def _calm(config: Config, draft: Draft, now: datetime) -> None:
     draft.line(now, Happening.STABLE, "it no longer comes and goes")
     told = Reason.ALL_RESOLVED if row["state"] == State.RESOLVED else Reason.REOPENED
     draft.reason = grouping.stronger(draft.reason, told)
+
+
+def _wake(draft: Draft, now: datetime) -> None:
+    row = draft.row
+    if row["snoozed_until"] is None or row["snoozed_until"] > now:
+        return
+    row["snoozed_until"] = None
+    draft.line(now, Happening.SNOOZE_OVER, "the snooze is over")
+    if row["state"] == State.TRIGGERED:
+        owe(draft, Reason.SNOOZE_OVER, now)

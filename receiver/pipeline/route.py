@@ -107,6 +107,7 @@ def owe(
         "reason": reason,
         "state": NotificationState.OWED,
         "why": "",
+        "urgent": False,
         "revision": incident["revision"],
         "attempts": 0,
         "created_at": now,

@@ -50,6 +50,19 @@ def format_duration(duration: timedelta) -> str:
     return text or "0s"
 
 
+def in_words(duration: timedelta) -> str:
+    """Return about how long it is, for a person: `40 s`, `3 min`, `2 h 5 min`, `4 d`."""
+    seconds = int(duration.total_seconds())
+    if seconds < 120:
+        return f"{seconds} s"
+    if seconds < 2 * 3600:
+        return f"{seconds // 60} min"
+    if seconds < 48 * 3600:
+        hours, minutes = seconds // 3600, seconds % 3600 // 60
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{seconds // 86400} d"
+
+
 def _validate(value: object) -> timedelta:
     if isinstance(value, timedelta) and value >= timedelta():
         return value

@@ -38,6 +38,23 @@ def after(state: State, event: Event) -> State:
     return TRANSITIONS.get((state, event), state)
 
 
+class Verb(StrEnum):
+    """What a person can do to an incident."""
+
+    ACKNOWLEDGE = "acknowledge"
+    UNACKNOWLEDGE = "unacknowledge"
+    RESOLVE = "resolve"
+    SNOOZE = "snooze"
+    NOTE = "note"
+
+
+OFFERED = {  # what is worth a button, the most wanted first
+    State.TRIGGERED: (Verb.ACKNOWLEDGE, Verb.SNOOZE, Verb.RESOLVE),
+    State.ACKNOWLEDGED: (Verb.UNACKNOWLEDGE, Verb.RESOLVE),
+    State.RESOLVED: (),
+}
+
+
 class Reason(StrEnum):
     """Why a notification is owed; people ask "why did you wake me?"."""
 
@@ -51,6 +68,9 @@ class Reason(StrEnum):
     ACKNOWLEDGED = "acknowledged"  # a person is on it
     UNACKNOWLEDGED = "unacknowledged"  # a person gave it back
     NOTE = "note"  # a person wrote a note
+    ESCALATED = "escalated"  # nobody acknowledged it in time
+    SNOOZED = "snoozed"  # a person wants quiet for a while
+    SNOOZE_OVER = "snooze_over"  # the quiet is over, and it still fires
     REPEAT_DUE = "repeat_due"  # still triggered, a reminder is due
     FALLBACK = "fallback"  # another destination could not be reached
 
@@ -73,6 +93,8 @@ class Happening(StrEnum):
     ACKNOWLEDGED = "acknowledged"  # a person is on it
     UNACKNOWLEDGED = "unacknowledged"  # a person gave it back
     NOTE = "note"  # a person wrote something down
+    SNOOZED = "snoozed"  # a person wants quiet for a while
+    SNOOZE_OVER = "snooze_over"  # the quiet is over
     OWED = "owed"  # a destination is to be told
     TOLD = "told"  # a destination was told
     WAITS = "waits"  # a destination is to be told later, and why
@@ -86,3 +108,4 @@ class MessageEvent(StrEnum):
     TRIGGERED = "triggered"  # it fires and nobody is on it
     ACKNOWLEDGED = "acknowledged"  # somebody is on it
     RESOLVED = "resolved"  # it is over
+    DIGEST = "digest"  # many incidents at once, in a storm

@@ -28,9 +28,19 @@ IMMEDIATE = {  # what does not wait for group_interval
     Reason.MORE_SEVERE,
     Reason.ACKNOWLEDGED,
     Reason.UNACKNOWLEDGED,
+    Reason.SNOOZED,
+    Reason.SNOOZE_OVER,
+    Reason.ESCALATED,
     Reason.FALLBACK,
 }
-PAGES = {Reason.FIRST, Reason.REPEAT_DUE, Reason.NEW_ALERTS, Reason.REOPENED, Reason.FLAPPING}
+PAGES = {
+    *(Reason.FIRST, Reason.REPEAT_DUE, Reason.NEW_ALERTS, Reason.REOPENED, Reason.FLAPPING),
+    *(Reason.ESCALATED, Reason.SNOOZE_OVER),
+}
+SNOOZABLE = {  # what a snooze holds back; what people say, what grows worse and the end are told at once
+    *(Reason.FIRST, Reason.REPEAT_DUE, Reason.NEW_ALERTS, Reason.SOME_RESOLVED, Reason.FLAPPING),
+    *(Reason.ESCALATED, Reason.FALLBACK),
+}
 
 
 def due_at(

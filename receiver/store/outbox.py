@@ -161,6 +161,16 @@ def first_tried_at(db: Connection, ids: Sequence[int]) -> dict[int, datetime]:
     return {row[0]: row[1] for row in db.execute(statement)}
 
 
+def first_told_at(db: Connection, incident_ids: Sequence[int]) -> dict[int, datetime]:
+    """Return, by incident, when the first notification about it was sent."""
+    if not incident_ids:
+        return {}
+    statement = select(NOTIFICATION.c.incident_id, func.min(NOTIFICATION.c.finished_at)).where(
+        NOTIFICATION.c.incident_id.in_(incident_ids), NOTIFICATION.c.state == NotificationState.SENT
+    )
+    return {row[0]: row[1] for row in db.execute(statement.group_by(NOTIFICATION.c.incident_id))}
+
+
 def record_attempts(db: Connection, attempts: Sequence[Row]) -> None:
     """Add attempts; the number of one made twice, after a lease ran out, is taken once."""
     if attempts:

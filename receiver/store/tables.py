@@ -74,6 +74,8 @@ class Incident(SQLModel, table=True):
     last_seen_at: datetime  # when Alertmanager last spoke of it
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None
+    acknowledged_how: str | None = None  # from where, and how long after the page
+    snoozed_until: datetime | None = None  # a person wants quiet until then
     resolved_at: datetime | None = None
     resolved_in: int | None = None  # the hour of resolved_at, counted; keeps the index above where it is hot
     reopened_at: datetime | None = None
@@ -166,6 +168,7 @@ class Notification(SQLModel, table=True):
     reason: str  # policy.incident.Reason
     state: str  # policy.outbox.NotificationState
     why: str  # why it waits, was withdrawn or failed
+    urgent: bool  # as severe as `critical`, or more: goes first
     revision: int  # the incident's, when this became owed
     attempts: int  # tries so far
     created_at: datetime
@@ -188,6 +191,41 @@ class Attempt(SQLModel, table=True):
     took: float  # seconds
     outcome: str  # policy.outbox.Outcome
     answer: str  # the service's, first 2 kB, or what went wrong
+
+
+class Throttle(SQLModel, table=True):
+    """How much of a destination or a service may be used now."""
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    name: str = Field(primary_key=True)  # `destination slack #ops`, `service slack`
+    free_at: datetime  # when all that was taken has been earned back
+    failures: int  # temporary ones, since the last success
+    probe_at: datetime | None = None  # the breaker is open: one attempt is made then
+
+
+class Heard(SQLModel, table=True):
+    """What people answered through a channel; said twice it counts once."""
+
+    __table_args__ = (Index("ix_heard_at", "at"), {"sqlite_with_rowid": False})
+
+    key: str = Field(primary_key=True)  # of the service's event
+    at: datetime
+
+
+class Secret(SQLModel, table=True):
+    """What Tocsin made up for itself, where nobody gave it one."""
+
+    name: str = Field(primary_key=True)
+    value: str
+
+
+class Lease(SQLModel, table=True):
+    """What one process does for all that share the database."""
+
+    name: str = Field(primary_key=True)
+    holder: str
+    until: datetime
 
 
 class Quarantine(SQLModel, table=True):

@@ -9,11 +9,11 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from receiver.channels import KINDS
 from receiver.explain import explain
-from receiver.pipeline.act import Action, Verb
+from receiver.pipeline.act import Action
 from receiver.pipeline.drill import Exercise, receipt
 from receiver.pipeline.facts import alert_facts, incident_facts, instant, runbook_url
 from receiver.policy.durations import Duration, parse_duration
-from receiver.policy.incident import State
+from receiver.policy.incident import State, Verb
 from receiver.policy.matching import matches
 from receiver.policy.outbox import NotificationState
 from receiver.services import Services

@@ -11,9 +11,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from receiver.pipeline.act import Action, Verb
+from receiver.pipeline.act import Action
 from receiver.policy.grouping import in_common
-from receiver.policy.incident import State
+from receiver.policy.incident import State, Verb
 from receiver.services import Services
 from receiver.store import overview
 from receiver.web import told

@@ -19,6 +19,8 @@ def an_incident(**changes: Any) -> dict[str, Any]:
         "started_at": "2026-11-20T03:07:00Z",
         "acknowledged_at": None,
         "acknowledged_by": None,
+        "acknowledged_how": "",
+        "snoozed_until": None,
         "resolved_at": None,
         "alerts": {"firing": 2, "total": 2},
         "routes": ["critical"],
@@ -61,7 +63,25 @@ def some_facts(**changes: Any) -> dict[str, Any]:
         "common_annotations": {},
         "external_url": "http://alertmanager.example.org:9093",
         "runbook_url": "https://runbooks.example.org/DiskFull?step=1&of=3",
+        "dashboard_url": "https://grafana.example.org/d/disks",
+        "source_url": "http://prometheus.example.org:9090/graph?g0.expr=disk",
+        "offers": ["acknowledge", "snooze", "resolve"],
+        "answer_links": {
+            verb: f"https://tocsin.example.org/answer/{verb}-signed"
+            for verb in ("acknowledge", "unacknowledge", "snooze", "resolve")
+        },
         "truncated_alerts": 0,
         "fallback_for": None,
+        **changes,
+    }
+
+
+def a_digest(count: int = 25, **changes: Any) -> dict[str, Any]:
+    """Return what one message about many incidents may say."""
+    incidents = [an_incident(id=n, title=f"DiskFull db-{n}", severity="warning") for n in range(1, 21)]
+    return {
+        **some_facts(event="digest", reason="first", reason_text=f"{count} incidents at once"),
+        **{"incident": incidents[0], "incidents": incidents, "incidents_omitted": count - 20, "count": count},
+        **{"list_url": "https://tocsin.example.org/", "alerts": [], "offers": [], "answer_links": {}},
         **changes,
     }

@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import select
 
 from receiver.config import Config
-from receiver.pipeline.act import Action, Verb, act
+from receiver.pipeline.act import Action, act
 from receiver.pipeline.ingest import LONGEST_EXCERPT, Misfit, Received, ingest, set_aside
 from receiver.pipeline.review import review
+from receiver.policy.incident import Verb
 from receiver.policy.payload import understand
 from receiver.store import payloads
 from receiver.store.database import connect

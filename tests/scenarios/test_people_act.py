@@ -42,7 +42,7 @@ async def test_the_last_word_counts(world: World) -> None:
     world.slack.recovers()
     await world.fast_forward(minutes=10)
 
-    told = world.slack.expect("#ops", "bo", "somebody is on it")
+    told = world.slack.expect("#ops", "acknowledged by bo")
     assert "nobody" not in told.reply
     world.slack.expect_nothing()
 

@@ -29,7 +29,8 @@ INCIDENT_ROW = {
 }  # fmt: skip
 NOTIFICATION_ROW = {
     "key": "n", "incident_id": 1, "destination": "console", "receiver": "ops", "route": "root",
-    "reason": "first", "state": "owed", "why": "", "revision": 1, "attempts": 0, "created_at": NOW,
+    "reason": "first", "state": "owed", "why": "", "urgent": False, "revision": 1, "attempts": 0,
+    "created_at": NOW,
     "due_at": NOW,
 }  # fmt: skip
 
