@@ -11,6 +11,15 @@ Row = dict[str, Any]
 
 RUNBOOK = ("runbook_url", "runbook")  # annotations that hold a link, the first that does counts
 DASHBOARD = ("dashboard_url", "dashboard")
+WHERE = (
+    "instance",
+    "node",
+    "host",
+    "service",
+    "namespace",
+    "cluster",
+)  # labels that say where, narrow to wide
+MOST_PLACES = 2  # of them; a lock screen shows one line
 NO_LINKS: Mapping[str, str] = {}
 MOST_IN_A_DIGEST = 20  # more than anybody reads on a phone; the list has them all
 MOST_ALERTS = 50  # of one message; the page of the incident has them all
@@ -69,7 +78,15 @@ def told_facts(row: Row, base_url: str) -> dict[str, Any]:
         **incident_facts(row, base_url),
         "acknowledged_how": row["acknowledged_how"] or "",
         "snoozed_until": instant(row["snoozed_until"]),
+        "where": where(row),
     }
+
+
+def where(incident: Row) -> str:
+    """Return where it happens, in a few words: what its title and its summary leave open."""
+    said = f"{incident['title']} {incident['annotations'].get('summary', '')}"
+    found = [incident["labels"][name] for name in WHERE if incident["labels"].get(name)]
+    return ", ".join([value for value in dict.fromkeys(found) if value not in said][:MOST_PLACES])
 
 
 def reason_text(reason: Reason, incident: Row) -> str:

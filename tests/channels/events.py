@@ -15,14 +15,14 @@ The rows below go through `message_facts`, so a message here has exactly the fac
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from receiver.channels import KINDS
 from receiver.channels.base import Message
-from receiver.pipeline.facts import message_facts, told_facts
+from receiver.pipeline.facts import digest_facts, message_facts
 from receiver.policy import grouping
 from receiver.policy.fingerprint import fingerprint
 from receiver.policy.incident import MessageEvent, Reason
@@ -32,7 +32,6 @@ GOLDENS = Path(__file__).parent / "goldens"
 TEMPLATES = Templates()
 BASE = "https://tocsin.example.org"
 ALERTMANAGER = "https://alertmanager.example.org"
-NOBODY: Mapping[str, str] = {}
 
 Row = dict[str, Any]
 
@@ -148,7 +147,6 @@ class Told:
     alerts: list[Row]
     notification_id: int
     is_first: bool = False  # nothing was told before
-    more: Mapping[str, Any] = field(default_factory=dict)  # facts that only this event has
 
 
 PODS = ["checkout-7d9f8c6b5-k2x4m", "checkout-7d9f8c6b5-p8wqz", "checkout-7d9f8c6b5-tn6vd"]
@@ -164,40 +162,22 @@ TAKEN = {
 }
 
 
-def _storm() -> tuple[Row, dict[str, Any]]:
-    """Return the most severe incident of a storm, and the facts that a digest adds."""
-    lag = _incident(1050, [_lag()], routes=["dba"])
-    nodes = [
-        _incident(
-            1051 + number,
-            [
-                _alert(
-                    {
-                        "alertname": "KubeNodeNotReady",
-                        "cluster": "prod-eu",
-                        "node": f"node-{number}.prod.example.org",
-                        "severity": "warning",
-                    },
-                    {"summary": "Node is not ready."},
-                    at(3, 1),
-                )
-            ],
-        )
-        for number in range(1, 5)
-    ]
+def _storm() -> list[Row]:
+    """Return the incidents of a storm, the most severe first."""
+    nodes = [f"node-{number}.prod.example.org" for number in range(1, 5)]
+    down = {"alertname": "KubeNodeNotReady", "cluster": "prod-eu", "severity": "warning"}
+    said = {"summary": "Node is not ready."}
     disk = {"alertname": "NodeFilesystemAlmostOutOfSpace", "instance": "node-7", "severity": "info"}
-    full = _incident(1060, [_alert(disk, {"summary": "Filesystem has less than 5% space left."}, at(3, 2))])
-    rows = [lag, *nodes, full | TAKEN]
-    return lag, {
-        "incidents": [told_facts(row, BASE) for row in rows],
-        "incidents_omitted": 17,
-        "list_url": f"{BASE}/?state=open",
-        "offers": [],
-        "answer_links": {},
-    }
+    full = _alert(disk, {"summary": "Filesystem has less than 5% space left."}, at(3, 2))
+    return [
+        _incident(1050, [_lag()], routes=["dba"]),
+        *(
+            _incident(1051 + number, [_alert(down | {"node": node}, said, at(3, 1))])
+            for number, node in enumerate(nodes)
+        ),
+        _incident(1060, [full], **TAKEN),
+    ]
 
-
-_worst, _digest = _storm()
 
 EVENTS: dict[str, Told] = {
     "triggered": Told(MessageEvent.TRIGGERED, Reason.FIRST, _incident(1042, TWO), TWO, 5001, is_first=True),
@@ -221,14 +201,16 @@ EVENTS: dict[str, Told] = {
         5006,
         is_first=True,
     ),
-    "digest": Told(MessageEvent.DIGEST, Reason.FIRST, _worst, [_lag()], 5007, is_first=True, more=_digest),
+    "digest": Told(MessageEvent.DIGEST, Reason.FIRST, _storm()[0], [], 5007, is_first=True),
 }
 
 
 def facts_of(name: str, **changes: Any) -> dict[str, Any]:
-    """Return the facts of one of EVENTS, as `message_facts` makes them."""
+    """Return the facts of one of EVENTS, as the pipeline makes them."""
     told = EVENTS[name]
-    owed = {"reason": told.reason, "receiver": "payments", "route": "critical", "fallback_for": None}
+    owed: Row = {"reason": told.reason, "receiver": "payments", "route": "critical", "fallback_for": None}
+    if told.event is MessageEvent.DIGEST:
+        return digest_facts(_storm(), owed, base_url=BASE, count=23) | changes
     links = {
         verb: f"{BASE}/answer/{verb}-{told.incident['id']}-c2lnbmVk"
         for verb in ("acknowledge", "unacknowledge", "resolve", "snooze")
@@ -236,7 +218,7 @@ def facts_of(name: str, **changes: Any) -> dict[str, Any]:
     facts = message_facts(
         told.incident, told.alerts, owed, event=told.event, base_url=BASE, answer_links=links
     )
-    return facts | dict(told.more) | changes
+    return facts | changes
 
 
 def as_message(kind: str, name: str, *, templates: Templates = TEMPLATES, **changes: Any) -> Message:

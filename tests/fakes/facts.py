@@ -21,6 +21,7 @@ def an_incident(**changes: Any) -> dict[str, Any]:
         "acknowledged_by": None,
         "acknowledged_how": "",
         "snoozed_until": None,
+        "where": "",
         "resolved_at": None,
         "alerts": {"firing": 2, "total": 2},
         "routes": ["critical"],
@@ -81,7 +82,13 @@ def a_digest(count: int = 25, **changes: Any) -> dict[str, Any]:
     incidents = [an_incident(id=n, title=f"DiskFull db-{n}", severity="warning") for n in range(1, 21)]
     return {
         **some_facts(event="digest", reason="first", reason_text=f"{count} incidents at once"),
-        **{"incident": incidents[0], "incidents": incidents, "incidents_omitted": count - 20, "count": count},
-        **{"list_url": "https://tocsin.example.org/", "alerts": [], "offers": [], "answer_links": {}},
+        "incident": incidents[0],
+        "incidents": incidents,
+        "incidents_omitted": count - 20,
+        "count": count,
+        "list_url": "https://tocsin.example.org/",
+        "alerts": [],
+        "offers": [],
+        "answer_links": {},
         **changes,
     }
