@@ -233,6 +233,7 @@ def upgrade() -> None:
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("due_at", UTCDateTime(), nullable=False),
         sa.Column("claimed_until", UTCDateTime(), nullable=True),
+        sa.Column("fallback_at", UTCDateTime(), nullable=True),
         sa.Column("finished_at", UTCDateTime(), nullable=True),
         sa.Column("fallback_for", AutoString(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -258,7 +259,21 @@ def upgrade() -> None:
             postgresql_where=sa.text("state = 'failed'"),
         )
         batch_op.create_index(
+            "ix_notification_fallback_at",
+            ["fallback_at"],
+            unique=False,
+            sqlite_where=sa.text("state = 'owed' AND fallback_at IS NOT NULL"),
+            postgresql_where=sa.text("state = 'owed' AND fallback_at IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix_notification_incident_id_destination", ["incident_id", "destination"], unique=False
+        )
+        batch_op.create_index(
+            "ix_notification_urgent",
+            ["due_at"],
+            unique=False,
+            sqlite_where=sa.text("state = 'owed' AND urgent"),
+            postgresql_where=sa.text("state = 'owed' AND urgent"),
         )
 
     op.create_table(
@@ -343,7 +358,17 @@ def downgrade() -> None:
 
     op.drop_table("timeline")
     with op.batch_alter_table("notification", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_notification_urgent",
+            sqlite_where=sa.text("state = 'owed' AND urgent"),
+            postgresql_where=sa.text("state = 'owed' AND urgent"),
+        )
         batch_op.drop_index("ix_notification_incident_id_destination")
+        batch_op.drop_index(
+            "ix_notification_fallback_at",
+            sqlite_where=sa.text("state = 'owed' AND fallback_at IS NOT NULL"),
+            postgresql_where=sa.text("state = 'owed' AND fallback_at IS NOT NULL"),
+        )
         batch_op.drop_index(
             "ix_notification_failed",
             sqlite_where=sa.text("state = 'failed'"),

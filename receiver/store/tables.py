@@ -153,6 +153,11 @@ class Notification(SQLModel, table=True):
     __table_args__ = (
         Index("ix_notification_due_at", "due_at", sqlite_where=text("state = 'owed'"),
               postgresql_where=text("state = 'owed'")),
+        Index("ix_notification_urgent", "due_at", sqlite_where=text("state = 'owed' AND urgent"),
+              postgresql_where=text("state = 'owed' AND urgent")),  # what goes first
+        Index("ix_notification_fallback_at", "fallback_at",
+              sqlite_where=text("state = 'owed' AND fallback_at IS NOT NULL"),
+              postgresql_where=text("state = 'owed' AND fallback_at IS NOT NULL")),
         Index("ix_notification_incident_id_destination", "incident_id", "destination"),
         Index("ix_notification_failed", "id", sqlite_where=text("state = 'failed'"),
               postgresql_where=text("state = 'failed'")),  # the dead letters
@@ -174,6 +179,7 @@ class Notification(SQLModel, table=True):
     created_at: datetime
     due_at: datetime  # when to try (again); a claim moves it past the lease
     claimed_until: datetime | None = None  # a worker holds it until then
+    fallback_at: datetime | None = None  # when the fallback is told as well, unless it was sent by then
     finished_at: datetime | None = None  # when it was sent, withdrawn or given up
     fallback_for: str | None = None  # the destination that could not be reached
 
