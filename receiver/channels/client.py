@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Self
+from typing import Literal, Self
 
 import httptools
 import httpx
@@ -110,8 +110,9 @@ class Client:
         private_allowed: bool,
         secrets: Iterable[str] = (),
         is_repeatable: bool = True,
+        method: Literal["POST", "PUT"] = "POST",
     ) -> Answer:
-        """Return the answer to one POST, whatever its status; no redirect is followed.
+        """Return the answer to one POST (or PUT), whatever its status; no redirect is followed.
 
         Errors: UnansweredError when the request was written and no answer came, TemporaryFailure when it
         was not written, PermanentFailure when the address is not allowed. None ever quotes more of the URL
@@ -125,7 +126,7 @@ class Client:
         try:
             async with asyncio.timeout(timeout):
                 request = httpx.Request(
-                    "POST",
+                    method,
                     _parsed(url),
                     content=content,
                     headers=STANDARD_HEADERS | dict(headers),
