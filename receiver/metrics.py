@@ -23,6 +23,12 @@ ALERTS_ACCEPTED = Counter(
 ALERTS_QUARANTINED = Counter(
     "tocsin_alerts_quarantined", "Single alerts that could not be understood.", registry=REGISTRY
 )
+ANSWERS = Counter(
+    "tocsin_answers",
+    "What people said through a channel, by channel and verb; `forged` where the signature was wrong.",
+    ["channel", "verb"],
+    registry=REGISTRY,
+)
 INCIDENTS = Counter(
     "tocsin_incidents", "Incidents by what happened to them: opened, reopened, resolved.", ["happening"],
     registry=REGISTRY,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
 import anyio.to_thread
@@ -13,7 +14,7 @@ import structlog
 from sqlalchemy import Engine
 
 from receiver import metrics
-from receiver.channels.base import Channel
+from receiver.channels.base import Channel, ChannelConfig, Forged, Heard, Hears, Inbound
 from receiver.channels.client import Client
 from receiver.clock import Clock
 from receiver.config import Config, ConfigError, Settings, load
@@ -22,6 +23,9 @@ from receiver.pipeline.act import Action
 from receiver.pipeline.deliver import Claim, Delivery, Result
 from receiver.pipeline.drill import Exercise
 from receiver.pipeline.ingest import Accepted, Misfit, Received
+from receiver.policy.incident import State, Verb
+from receiver.policy.links import Link
+from receiver.store import outbox, secrets
 from receiver.store.database import DatabaseFailure, Db, Stage, Writer, reading
 from receiver.templating import Templates
 
@@ -58,6 +62,7 @@ class Services:
     templates: Templates
     owed: asyncio.Event = field(default_factory=asyncio.Event)  # set when something became owed
     reload_errors: list[str] = field(default_factory=list)  # of the last routing.yaml that was refused
+    signing_key: bytes = field(default=b"", repr=False)  # of the links in messages; empty before `prepare`
     read_as: Identity | None = None  # what identified routing.yaml when it was read
     uniform: Callable[[float, float], float] = random.uniform
 
@@ -94,6 +99,53 @@ class Services:
         self.owed.set()
         return row
 
+    async def prepare(self) -> None:
+        """Find the key that links are signed with: the one we were given, else one of our own."""
+        given = self.settings.secret_key
+        key = given.get_secret_value() if given else await self.writer.submit(self._own_key, token_hex(32))
+        self.signing_key = key.encode()
+
+    async def hear(self, kind: str, inbound: Inbound) -> list[tuple[Heard, str]]:
+        """Do what people said through a service; return each answer and what came of it. Errors: Forged."""
+        channel = self.channels[kind]
+        if not isinstance(channel, Hears):
+            raise Forged(f"nobody answers through {kind}")
+        return await self.heard(kind, channel.hear(inbound, self.configs_of(kind)))
+
+    async def heard(self, kind: str, answers: Sequence[Heard]) -> list[tuple[Heard, str]]:
+        """Do what people said; return each answer and what came of it."""
+        return [(heard, await self._do(kind, heard)) for heard in answers]
+
+    async def confirm(self, kind: str, done: Sequence[tuple[Heard, str]]) -> None:
+        """Tell people in the service what came of their answers."""
+        channel = self.channels[kind]
+        for heard, said in done:
+            if isinstance(channel, Hears):
+                await channel.confirm(heard, said, self.configs_of(kind))
+
+    def configs_of(self, kind: str) -> list[ChannelConfig]:
+        """Return the config of each destination of one kind."""
+        return [one.config for one in self.config.destinations.values() if one.kind == kind]
+
+    async def _do(self, kind: str, heard: Heard) -> str:
+        metrics.ANSWERS.labels(kind, heard.verb).inc()
+        incident_id = heard.incident_id
+        if incident_id is None and heard.dedup_key is not None:
+            incident_id = await self.read(outbox.incident_told_as, kind, heard.dedup_key)
+        if incident_id is None:
+            return "there is no open incident of this name"
+        now = self.clock.now()
+        actor = self.config.person_at(*heard.contact) or heard.person or "somebody"
+        until = now + heard.lasts if heard.lasts else None
+        action = Action(incident_id, heard.verb, actor, heard.text, now, via=kind, key=heard.key, until=until)
+        return _came_of(await self.act(action), heard.verb, actor)
+
+    async def answer(self, link: Link) -> dict[str, Any] | None:
+        """Do what a link in a message says; return the incident as it is then, None where there is none."""
+        kind, _, address = link.destination.partition(" ")
+        actor = self.config.person_at(kind, address) or link.destination
+        return await self.act(Action(link.incident_id, link.verb, actor, "", self.clock.now(), via=kind))
+
     async def review(self, now: datetime) -> int:
         """Change the incidents whose time has come; return how many."""
         count: int = await self.writer.submit(self._review, now)
@@ -114,6 +166,7 @@ class Services:
             self.templates,
             self.clock,
             base_url=self.settings.base_url,
+            signing_key=self.signing_key,
             uniform=self.uniform,
         )
         kind = delivery.notification["destination"].split(" ", 1)[0]
@@ -188,6 +241,7 @@ class Services:
         self._release = self._stage(deliver.release)
         self._ask_again = self._stage(deliver.ask_again)
         self._take_over = self._stage(deliver.take_over)
+        self._own_key = self._stage(own_key)
 
     def _stage(
         self, stage: Callable[[Db, Config, Sequence[Any]], Sequence[Any]], *, comes_last: bool = False
@@ -198,3 +252,24 @@ class Services:
         run.__name__ = stage.__name__
         run.comes_last = comes_last  # type: ignore[attr-defined]
         return run
+
+
+def own_key(db: Db, _config: Config, made: Sequence[str]) -> list[str]:
+    """Return the key that links are signed with; the first one made stays."""
+    return [secrets.own(db, "links", one) for one in made]
+
+
+def _came_of(row: dict[str, Any] | None, verb: Verb, actor: str) -> str:
+    """Return what to tell the person who answered."""
+    if row is None:
+        return "there is no such incident any more"
+    if verb is Verb.NOTE:
+        return "noted"
+    if row["state"] == State.RESOLVED:
+        return "resolved" if verb is Verb.RESOLVE else "it is over already"
+    if row["state"] == State.ACKNOWLEDGED:
+        by = row["acknowledged_by"]
+        return "acknowledged; it is yours" if by == actor else f"{by} is on it"
+    if row["snoozed_until"] is not None:
+        return f"snoozed until {row['snoozed_until']:%H:%M} UTC"
+    return "nobody is on it now"

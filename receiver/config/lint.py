@@ -33,6 +33,7 @@ DEFINED_IN = {
     "time interval": "time_intervals",
     "source": "sources",
     "escalation policy": "escalation_policies",
+    "person": "people",
 }
 NAMED_BY = {  # the keys of a route that name something defined elsewhere
     "receiver": "receiver",

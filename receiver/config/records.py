@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field, SecretStr, create_model, model_validator
 
 from receiver.channels import KINDS
-from receiver.channels.base import ChannelConfig, is_web_address
+from receiver.channels.base import ChannelConfig, exactly_one, is_web_address
 from receiver.policy import routing
 from receiver.policy.durations import Duration
 from receiver.policy.hours import TimeInterval
@@ -17,8 +17,10 @@ from receiver.policy.matching import Labels
 from receiver.policy.muting import InhibitRule
 from receiver.policy.record import Record
 from receiver.policy.routing import Route
+from receiver.policy.throttle import Way
 
 ROTATION = 2  # an old and a new secret are valid while one takes the place of the other
+CRITICAL = "critical"  # what is as severe goes before all else, and never into a digest
 UNKNOWN = "none"  # the severity of an alert without one
 
 
@@ -78,6 +80,32 @@ def secrets_of(record: Source | Login, word: str) -> list[SecretStr | str]:
     return [*([single] if single else []), *several, *([file] if file else []), *files]
 
 
+class Contact(Record):
+    """One way to reach a person, and to know who answered: exactly one key."""
+
+    slack: Name | None = None  # the member's id, e.g. U024BE7LH
+    telegram: Name | None = None  # the user's number
+    email: Name | None = None
+    pagerduty: Name | None = None  # the user's id, e.g. PT23IWX
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Contact":
+        exactly_one(slack=self.slack, telegram=self.telegram, email=self.email, pagerduty=self.pagerduty)
+        return self
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """The channel kind and the address, as a channel says who answered."""
+        return next((kind, value.lower()) for kind, value in self if value is not None)
+
+
+class Person(Record):
+    """Somebody who answers."""
+
+    name: Name
+    contacts: tuple[Contact, ...] = ()
+
+
 class BaseReceiver(Record):
     """A named set of destinations; it has a list of `<kind>_configs` for every channel."""
 
@@ -119,6 +147,7 @@ class Config(Record):
     receivers: Annotated[tuple[Receiver, ...], Field(min_length=1)]
     route: Route
     inhibit_rules: tuple[InhibitRule, ...] = ()
+    people: tuple[Person, ...] = ()
     fallback: Name | None = None
     severity_order: Annotated[tuple[Name, ...], Field(min_length=1)] = (
         "critical",
@@ -129,6 +158,7 @@ class Config(Record):
     )
     vanish_after: Duration = timedelta(minutes=15)  # a silence upstream is no proof that all is well
     reopen_within: Duration = timedelta(minutes=10)  # firing again this soon is the same incident
+    fallback_after: Duration = timedelta(minutes=15)  # who waits longer for a page thinks that all is well
     give_up_after: Duration = timedelta(hours=24)  # after a day the news is no news; the fallback is told
 
     @cached_property
@@ -152,6 +182,14 @@ class Config(Record):
         return {source.name: source for source in self.sources}
 
     @cached_property
+    def _people_at(self) -> dict[tuple[str, str], str]:
+        return {contact.address: person.name for person in self.people for contact in person.contacts}
+
+    def person_at(self, kind: str, address: str) -> str | None:
+        """Return who is known to answer from there, None where nobody is."""
+        return self._people_at.get((kind, address.lower()))
+
+    @cached_property
     def destinations(self) -> dict[str, Destination]:
         """Every destination by name."""
         return {found.name: found for below in self._destinations.values() for found in reversed(below)}
@@ -165,11 +203,25 @@ class Config(Record):
         known: dict[str, Destination] = {}
         return {
             receiver.name: [
-                _destination(kind, config, receiver.name, known)
+                _destination(kind, part, receiver.name, known)
                 for kind, config in receiver.channel_configs()
+                for part in config.parts()
             ]
             for receiver in self.receivers
         }
+
+    @cached_property
+    def ways(self) -> dict[str, Way]:
+        """What each destination shares a limit and a breaker with, by name."""
+        return {name: _way(one) for name, one in self.destinations.items()}
+
+    @cached_property
+    def services(self) -> dict[str, list[str]]:
+        """The names of the destinations of each service."""
+        found: dict[str, list[str]] = {}
+        for way in self.ways.values():
+            found.setdefault(way.service, []).append(way.destination)
+        return found
 
     @cached_property
     def fallback_receiver(self) -> str:
@@ -188,6 +240,10 @@ class Config(Record):
         """Return 0 for the most severe; an unknown severity ranks just above the least."""
         return self._ranks.get(severity, len(self.severity_order) - 1)
 
+    def is_urgent(self, severity: str) -> bool:
+        """Return whether it is as severe as `critical`; where no severity is called so, the first."""
+        return self.rank(severity) <= self._ranks.get(CRITICAL, 0)
+
     def severity_of(self, labels: Labels) -> str:
         """Return the severity that an alert's labels say, "none" if they say nothing."""
         return labels.get("severity") or UNKNOWN
@@ -195,6 +251,17 @@ class Config(Record):
     def most_severe(self, severities: "list[str]") -> str:
         """Return the most severe of these, "none" if there are none."""
         return min(severities, key=self.rank, default=UNKNOWN)
+
+
+def _way(destination: Destination) -> Way:
+    channel, config = KINDS[destination.kind], destination.config
+    return Way(
+        destination.name,
+        config.service,
+        config.rate_limit.limit if config.rate_limit else channel.destination_limit,
+        channel.service_limit,
+        channel.takes_digests,
+    )
 
 
 def _destination(kind: str, config: Any, receiver: str, known: dict[str, Destination]) -> Destination:

@@ -17,6 +17,7 @@ from receiver.store.database import Db
 Row = dict[str, Any]
 
 USUAL_SNOOZE = timedelta(hours=1)
+PRESSED_TWICE = timedelta(minutes=1)  # two snoozes that end this close to each other are one
 NAMES = {"email": "an e-mail", "pagerduty": "PagerDuty", "opsgenie": "Opsgenie"}  # the others: capitalised
 
 
@@ -96,7 +97,10 @@ def _how(action: Action, paged_at: datetime | None) -> str | None:
 def _snooze(draft: Draft, action: Action) -> None:
     """Keep the incident quiet for a while; what grows more severe or is over speaks all the same."""
     row, until = draft.row, action.until or action.at + USUAL_SNOOZE
-    if row["state"] == State.RESOLVED or until == row["snoozed_until"] or until <= action.at:
+    before = row["snoozed_until"]
+    if row["state"] == State.RESOLVED or until <= action.at:
+        return
+    if before is not None and abs(until - before) < PRESSED_TWICE:
         return
     row["snoozed_until"] = until
     said = f": {action.text}" if action.text else ""

@@ -59,6 +59,11 @@ class Said(BaseModel):
 
     actor: str | None = Field(default=None, max_length=100, description="Who acts.")
     text: str = Field(default="", max_length=10_000, description="Why; for `note`, the note.")
+    until: Instant | None = Field(
+        default=None,
+        lt=LATEST,
+        description="For `snooze`: when the quiet ends; RFC 3339, in an hour when absent.",
+    )
 
 
 class Wish(BaseModel):
@@ -199,7 +204,10 @@ async def act_on_incident(
     if action is Verb.NOTE and not said.text.strip():
         raise HTTPException(422, "a note needs `text`")
     now = services.clock.now()
-    row = await services.act(Action(incident_id, action, actor_of(said.actor), clean(said.text), now))
+    if said.until is not None and said.until <= now:
+        raise HTTPException(422, "until: lies in the past; write a time that is still to come")
+    wish = Action(incident_id, action, actor_of(said.actor), clean(said.text), now, until=said.until)
+    row = await services.act(wish)
     if row is None:
         raise HTTPException(404, f"there is no incident {incident_id}")
     return incident_facts(row, services.settings.base_url)
