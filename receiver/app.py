@@ -26,7 +26,7 @@ from receiver.services import Services, identity_of
 from receiver.store import schema
 from receiver.store.database import DatabaseFailure, Writer, connect, sqlite_file
 from receiver.templating import Templates
-from receiver.web import alertmanager, api, health, problems, ui
+from receiver.web import alertmanager, answers, api, health, problems, ui
 from receiver.web.edge import Door, Edge
 from receiver.worker import Worker
 
@@ -52,7 +52,7 @@ def make_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
-    for part in (alertmanager.router, api.router, health.router, ui.router):
+    for part in (alertmanager.router, answers.router, api.router, health.router, ui.router):
         app.include_router(part)
     app.add_middleware(Door, services=services)
     app.add_middleware(Edge)
@@ -82,6 +82,7 @@ async def running(
     )
     writer.start()
     try:
+        await services.prepare()
         yield services
     finally:
         await asyncio.to_thread(writer.stop)
