@@ -75,6 +75,8 @@ def a_message(**changes: Any) -> Message:
 class ChannelContract:
     """Subclasses say how their channel is set up, and what has arrived."""
 
+    kind = "slack"  # whose templates the messages are made with
+
     @pytest.fixture
     @abstractmethod
     def server(self) -> FakeHttp:
@@ -94,9 +96,12 @@ class ChannelContract:
     def arrived(self, server: FakeHttp) -> str:
         """All that the service was told, as a person or program there reads it."""
 
+    def message(self, **changes: Any) -> Message:
+        return a_message(kind=self.kind, **changes)
+
     async def test_it_delivers(self, server, client, clock):
         async with server:
-            sent = await self.channel(client, clock).send(self.config(server), a_message(), None)
+            sent = await self.channel(client, clock).send(self.config(server), self.message(), None)
 
             assert isinstance(sent, Sent)
             assert "DiskFull" in self.arrived(server)
@@ -107,7 +112,7 @@ class ChannelContract:
             server.fails(reply)
 
             with pytest.raises(TemporaryFailure) as failure:
-                await self.channel(client, clock).send(self.config(server), a_message(), None)
+                await self.channel(client, clock).send(self.config(server), self.message(), None)
 
             assert failure.value.retry_after == retry_after
 
@@ -117,7 +122,7 @@ class ChannelContract:
             server.fails(reply)
 
             with pytest.raises(PermanentFailure) as failure:
-                await self.channel(client, clock).send(self.config(server), a_message(), None)
+                await self.channel(client, clock).send(self.config(server), self.message(), None)
 
             assert str(reply.status) in failure.value.reason
             assert len(server.requests) == 1  # a redirect is not followed
@@ -128,7 +133,7 @@ class ChannelContract:
 
             with pytest.raises(TemporaryFailure, match=r"0\.2 s"):
                 await self.channel(client, clock).send(
-                    self.config(server, timeout="200ms"), a_message(), None
+                    self.config(server, timeout="200ms"), self.message(), None
                 )
 
             await server.all_closed()
@@ -138,13 +143,13 @@ class ChannelContract:
             server.port = free.getsockname()[1]
 
         with pytest.raises(TemporaryFailure, match="connection refused"):
-            await self.channel(client, clock).send(self.config(server), a_message(), None)
+            await self.channel(client, clock).send(self.config(server), self.message(), None)
 
     async def test_a_private_address_is_refused_unless_allowed(self, server, client, clock):
         async with server:
             with pytest.raises(PermanentFailure, match="allow_private_addresses: true"):
                 await self.channel(client, clock).send(
-                    self.config(server, allow_private_addresses=False), a_message(), None
+                    self.config(server, allow_private_addresses=False), self.message(), None
                 )
 
             assert server.connections_made == 0
@@ -157,7 +162,7 @@ class ChannelContract:
         facts = some_facts(incident=incident, alerts=alerts, fallback_for=text)
 
         async with server:
-            await self.channel(client, clock).send(self.config(server), a_message(facts=facts), None)
+            await self.channel(client, clock).send(self.config(server), self.message(facts=facts), None)
 
             self.check_harmless(self.arrived(server), text)
 
@@ -184,7 +189,7 @@ class ChannelContract:
             server.fails(Reply(**{**vars(reply), "body": echo}))
 
             with pytest.raises((TemporaryFailure, PermanentFailure)) as failure:
-                await self.channel(client, clock).send(config, a_message(), None)
+                await self.channel(client, clock).send(config, self.message(), None)
 
             seen = " ".join(
                 [
@@ -200,7 +205,7 @@ class ChannelContract:
             channel, config = self.channel(client, clock), self.config(server)
 
             for _ in range(5):
-                await channel.send(config, a_message(), None)
+                await channel.send(config, self.message(), None)
 
             assert server.connections_made == 1
             await channel.aclose()
@@ -211,6 +216,6 @@ class ChannelContract:
         async with server:
             channel, config = self.channel(client, clock), self.config(server)
 
-            await asyncio.gather(*(channel.send(config, a_message(), None) for _ in range(50)))
+            await asyncio.gather(*(channel.send(config, self.message(), None) for _ in range(50)))
 
             assert len(server.requests) == 50

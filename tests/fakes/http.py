@@ -5,7 +5,7 @@ import json
 import socket
 import struct
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -40,6 +40,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0  # seconds before the answer
     closes: bool = False  # close the connection after the answer, without announcing it
+    later: "Callable[[], Awaitable[Reply]] | None" = None  # asked for the answer: it waits for something
 
 
 class FakeHttp:
@@ -105,6 +106,8 @@ class FakeHttp:
             self._all_closed.set()
 
     async def _reply(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        if reply.later is not None:
+            reply = await self._while_connected(reply.later, reader)
         if reply.is_reset:
             linger = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -122,6 +125,19 @@ class FakeHttp:
         writer.write(reply.raw if reply.raw is not None else _encoded(reply))
         await writer.drain()
         return reply.raw is None and not reply.closes
+
+    async def _while_connected(
+        self, later: Callable[[], Awaitable[Reply]], reader: asyncio.StreamReader
+    ) -> Reply:
+        """Wait for the answer as long as there is somebody to take it."""
+        waits = [asyncio.ensure_future(one) for one in (later(), reader.read(1), self._stopping.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return waits[0].result() if waits[0].done() else Reply(is_closed=True)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)  # the reader takes one who waits at a time
 
 
 def as_json(said: Any, status: int = 200, **headers: str) -> Reply:
