@@ -1,0 +1,58 @@
+"""What does each channel say on each occasion? The files in goldens/ show it; a change there is a change for people."""
+
+import json
+
+import pytest
+
+from receiver.channels import KINDS
+from receiver.channels.console import Console, ConsoleConfig
+from receiver.channels.webhook import body
+from tests.channels.events import EVENTS, as_message, check_golden, facts_of
+from tests.fakes.facts import a_digest, some_facts
+
+
+@pytest.mark.parametrize("name", EVENTS)
+async def test_the_console_looks_as_it_did(name, client, clock, capsys):
+    await Console(client, clock).send(ConsoleConfig(), as_message("console", name), None)
+
+    check_golden("console", name, "txt", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", [name for name in EVENTS if name != "digest"])
+def test_the_webhook_posts_what_it_did(name):
+    """It is never sent digests: a program reads one incident at a time."""
+    check_golden("webhook", name, "json", json.loads(body(as_message("webhook", name))))
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_a_push_looks_as_it_did(name):
+    message = as_message("apprise", name)
+    said = [message.title, *([message.reply] if message.reply else []), message.text]
+
+    check_golden("apprise", name, "txt", "\n\n".join(said) + "\n")
+
+
+def test_the_facts_of_channel_tests_have_the_shape_of_real_ones():
+    """A template that reads a fact which only tests have would fail in service."""
+    for invented, real in ((some_facts(), facts_of("triggered")), (a_digest(), facts_of("digest"))):
+        assert invented.keys() == real.keys()
+        assert invented["incident"].keys() <= real["incident"].keys()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].needs_templates])
+@pytest.mark.parametrize("name", EVENTS)
+def test_the_first_line_says_how_bad_and_what_and_where(kind, name):
+    """It is all that a lock screen shows."""
+    title = as_message(kind, name).title
+
+    assert len(title) <= 120
+    assert "\n" not in title
+    mark, what = {
+        "drill": ("[DRILL]", "Drill"),
+        "digest": ("🔥 23 incidents", "PostgresReplicationLag"),
+        "acknowledged": ("👀 Acknowledged by ana", "KubePodCrashLooping"),
+        "resolved": ("✅ Resolved", "KubePodCrashLooping"),
+    }.get(name, ("🔥 CRITICAL", "KubePodCrashLooping"))
+    assert title.startswith(mark)
+    assert what in title
+    assert name in {"drill", "digest"} or "payments, prod-eu" in title
