@@ -54,6 +54,7 @@ def errors(document: Document) -> list[Problem]:
         *(problem for found in _references(document) for problem in _undefined(*found, defined)),
         *_root_errors(document),
         *_severities(document),
+        *_shared_contacts(document),
     ]
 
 
@@ -83,6 +84,24 @@ def _repeated(defined: dict[str, list[tuple[Scalar, Steps]]]) -> Iterator[Proble
                 line = before.position.line
                 text = f'the {kind} "{name.written}" is defined twice (first in line {line}); rename one'
                 yield Problem(name.position, path_text(path), text)
+
+
+def _shared_contacts(document: Document) -> Iterator[Problem]:
+    """Yield contacts that two people have: an answer from there would have no name."""
+    people, found = document.find(("people",))
+    first: dict[tuple[str, str], str] = {}
+    for index, person in enumerate(people.items if found and isinstance(people, Sequence) else []):
+        contacts = person.entries.get("contacts") if isinstance(person, Table) else None
+        name = person.entries.get("name") if isinstance(person, Table) else None
+        for place, contact in enumerate(contacts.items if isinstance(contacts, Sequence) else []):
+            for kind, address in contact.entries.items() if isinstance(contact, Table) else ():
+                if not isinstance(address, Scalar) or not isinstance(name, Scalar):
+                    continue
+                before = first.setdefault((kind, address.text.lower()), name.text)
+                if before != name.text:
+                    path = path_text(("people", index, "contacts", place, kind))
+                    text = f"{kind} {address.written} is {before}'s contact already; give it to one of them"
+                    yield Problem(address.position, path, text)
 
 
 def _references(document: Document) -> Iterator[tuple[str, Scalar, Steps]]:

@@ -84,7 +84,7 @@ class Contact(Record):
     """One way to reach a person, and to know who answered: exactly one key."""
 
     slack: Name | None = None  # the member's id, e.g. U024BE7LH
-    telegram: Name | None = None  # the user's number
+    telegram: int | None = None  # the user's number
     email: Name | None = None
     pagerduty: Name | None = None  # the user's id, e.g. PT23IWX
 
@@ -96,7 +96,7 @@ class Contact(Record):
     @property
     def address(self) -> tuple[str, str]:
         """The channel kind and the address, as a channel says who answered."""
-        return next((kind, value.lower()) for kind, value in self if value is not None)
+        return next((kind, str(value).lower()) for kind, value in self if value is not None)
 
 
 class Person(Record):
