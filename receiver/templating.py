@@ -22,6 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
+from receiver.policy import lengths
 from receiver.policy.incident import MessageEvent
 from receiver.resources import TEMPLATES
 
@@ -35,8 +36,15 @@ MAX_PLAIN = 3000
 MAX_URL = 600  # a longer link is left out: a shortened one leads nowhere
 
 TEXT_LIMITS = {
+    "apprise": 1900,  # bytes; Discord takes 2,000 characters, ntfy makes a file of more than 4,096 bytes
     "console": 20_000,  # a terminal has no limit, a reader has
+    "email": 60_000,  # Gmail hides what comes after 102 kB
     "slack": 2900,  # section.text ends at 3,000 characters
+    "telegram": 3700,  # a message ends at 4,096, with the title and, once, the reply
+}
+LENGTHS: Mapping[str, Callable[[str], int]] = {  # who does not count characters
+    "apprise": lengths.encoded,
+    "telegram": lengths.seen,
 }
 DEFAULT_LIMIT = 2900
 
@@ -87,11 +95,12 @@ class TooLong(SecurityError):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A message in words; `text` and `reply` hold the markup of the channel, `title` none."""
+    """A message in words; `text` and `reply` hold the markup of the channel, the rest none."""
 
     text: str
     reply: str | None
     title: str
+    alternative: str | None = None  # the text once more without markup, where there is a template for it
 
 
 class Templates:
@@ -101,7 +110,12 @@ class Templates:
         self._environment = Sandbox([directory, TEMPLATES] if directory else [TEMPLATES])
         self._names = {  # `slack/triggered` → `slack/triggered.mrkdwn`: the suffix decides the escaping
             str(path.relative_to(TEMPLATES).with_suffix("")): str(path.relative_to(TEMPLATES))
-            for path in sorted(TEMPLATES.glob("*/*.*"))
+            for path in sorted(TEMPLATES.glob("*/*.*"), key=lambda path: (path.suffix != ".txt", path))
+        }
+        self._names |= {  # `email/triggered.txt` beside `email/triggered.html`: for who reads no markup
+            f"{stem}.txt": f"{stem}.txt"
+            for stem, name in self._names.items()
+            if not name.endswith(".txt") and (TEMPLATES / f"{stem}.txt").exists()
         }
 
     def render(self, kind: str, event: MessageEvent, facts: Mapping[str, Any]) -> Rendered:
@@ -115,12 +129,15 @@ class Templates:
             short = shortened(facts, size)
             try:
                 text = self._fill(f"{kind}/{event}", short)
+                plainly = f"{kind}/{event}.txt"
+                alternative = self._fill(plainly, short) if plainly in self._names else None
                 reply = self._fill(f"{kind}/reply", short)
             except TooLong:
                 continue
-            if len(text) <= limit and len(reply) <= MAX_REPLY:
+            length = LENGTHS.get(kind, len)
+            if length(text) <= limit and length(reply) <= MAX_REPLY:
                 title = _cut(one_line(self._fill("_shared/title", short)), MAX_TITLE)
-                return Rendered(text, one_line(reply) or None, title)
+                return Rendered(text, one_line(reply) or None, title, alternative)
         raise TemplateFailure(f"{kind}/{event} stays longer than {limit} characters however short the values")
 
     def errors(self) -> list[str]:
@@ -213,6 +230,8 @@ def _short(value: Any, size: Size, name: str = "") -> Any:
     if isinstance(value, Mapping):
         if name in PAIRS:
             return _short_pairs(value, size, tidy=clean if name in PARAGRAPHS else one_line)
+        if name == "answer_links":
+            return {key: _short(inner, size, "url") for key, inner in value.items()}
         return {key: _short(inner, size, key) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_short(inner, size) for inner in value[: size.pairs]]

@@ -7,11 +7,11 @@ import pytest
 
 from receiver.channels import KINDS as CHANNELS
 from receiver.policy.incident import MessageEvent
-from receiver.templating import MAX_TITLE, TEXT_LIMITS, TemplateFailure, Templates, plain
+from receiver.templating import LENGTHS, MAX_TITLE, TEXT_LIMITS, TemplateFailure, Templates, plain
 from tests.fakes.facts import a_digest, an_alert, an_incident, some_facts
 
 SHIPPED = Templates()
-KINDS = ["console", "slack"]
+KINDS = ["console", "slack", "telegram"]
 EVENTS = [event for event in MessageEvent if event is not MessageEvent.DIGEST]
 
 
@@ -61,7 +61,7 @@ def states() -> dict[str, dict[str, Any]]:
 def test_every_template_renders_every_incident_within_its_limit(kind, event, name):
     words = SHIPPED.render(kind, event, states()[name])
 
-    assert 0 < len(words.text) <= TEXT_LIMITS[kind]
+    assert 0 < LENGTHS.get(kind, len)(words.text) <= TEXT_LIMITS[kind]
     assert 0 < len(words.title) <= MAX_TITLE
     assert "\n" not in words.title
 
@@ -82,7 +82,7 @@ def test_every_digest_fits_and_says_how_many(kind, name):
 
     words = SHIPPED.render(kind, MessageEvent.DIGEST, facts)
 
-    assert 0 < len(words.text) <= TEXT_LIMITS[kind]
+    assert 0 < LENGTHS.get(kind, len)(words.text) <= TEXT_LIMITS[kind]
     assert f"{facts['count']} incidents" in words.title
     assert words.title.startswith("[DRILL] ") == facts["incident"]["drill"]
 
@@ -108,8 +108,9 @@ def test_a_first_message_has_no_news_to_reply_with(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_person_paged_reads_what_since_when_and_where_to_look(kind):
-    text = SHIPPED.render(kind, MessageEvent.TRIGGERED, some_facts(fallback_for="telegram 4711")).text
+    rendered = SHIPPED.render(kind, MessageEvent.TRIGGERED, some_facts(fallback_for="telegram 4711"))
 
+    text = f"{rendered.title}\n{rendered.text}"
     for words in ("91% full", "Make room now.", "2026-11-20 03:07 UTC", "dba", "runbooks.example.org"):
         assert words in text
     assert "https://tocsin.example.org/incidents/7" in text

@@ -11,8 +11,20 @@ SEND_RESOLVED = "Tell this destination when the incident is over as well; defaul
 TIMEOUT = "How long one attempt may take."
 PRIVATE = "Allow addresses of your own network; default false."
 
+EVERYWHERE = {  # keys of every channel
+    "rate_limit": "How often this destination is told at most; default: what the service publishes.",
+}
+
 # One sentence for each key, shown by editors while a person types.
 DESCRIPTIONS = {
+    "AppriseConfig": {
+        "send_resolved": SEND_RESOLVED,
+        "url": "The service in apprise's way, ntfy://…; better kept elsewhere, as ${VARIABLE} or with url_file.",
+        "url_file": "A file that holds the URL.",
+        "name": "What the destination is called instead of its service.",
+        "timeout": TIMEOUT,
+        "allow_private_addresses": PRIVATE,
+    },
     "Authorization": {
         "type": "The word before the credentials; default Bearer.",
         "credentials": "The credentials; better kept elsewhere, as ${VARIABLE} or with credentials_file.",
@@ -29,12 +41,24 @@ DESCRIPTIONS = {
         "receivers": "Named sets of destinations, as in Alertmanager.",
         "route": "The root of the routing tree, as in Alertmanager.",
         "inhibit_rules": "Which firing alerts keep which others quiet, as in Alertmanager.",
+        "people": "Who answers, and from where.",
         "fallback": "The receiver that is told when a destination cannot be reached; "
         'default: the receiver named "fallback", else that of the root route.',
         "severity_order": "The values of the label severity, most severe first.",
         "vanish_after": "An alert that Alertmanager no longer mentions counts as over after this time.",
         "reopen_within": "An incident that fires again this soon after it was resolved is the same incident.",
+        "fallback_after": "The fallback hears of a page that could not be delivered for this long.",
         "give_up_after": "A notification that could not be delivered for this long goes to the fallback.",
+    },
+    "Contact": {
+        "slack": "The member id in Slack, e.g. U024BE7LH.",
+        "telegram": "The number of the user in Telegram.",
+        "email": "The address that e-mail goes to.",
+        "pagerduty": "The id of the user in PagerDuty, e.g. PT23IWX.",
+    },
+    "Person": {
+        "name": "What others call the person.",
+        "contacts": "Where the person answers from, so that the answer has a name.",
     },
     "ConsoleConfig": {"send_resolved": SEND_RESOLVED},
     "HttpConfig": {
@@ -58,7 +82,65 @@ DESCRIPTIONS = {
         "passwords": "Two passwords that are both valid, while one takes the place of the other.",
         "password_files": "Two files with a password each, both valid.",
     },
+    "RateLimit": {
+        "count": "How many messages.",
+        "per": "In which time; default 1s.",
+        "burst": "How many at once, before the rate counts; default 1.",
+    },
+    "Image": {
+        "src": "The https address of a picture.",
+        "href": "Where a click on it leads.",
+        "alt": "What it shows, in words.",
+    },
+    "Link": {"href": "Where it leads.", "text": "What it is called."},
+    "OpsgenieConfig": {
+        "send_resolved": SEND_RESOLVED,
+        "api_key": "The key of an API integration; better kept elsewhere, as ${VARIABLE} or with api_key_file.",
+        "api_key_file": "A file that holds the key.",
+        "api_url": "Where the API is; another one for the EU and for Jira Service Management.",
+        "responders": "Who is told by Opsgenie; default: as the integration says.",
+        "tags": "Tags with commas between them.",
+        "priority": "P1 to P5 for everything; default: by severity.",
+        "priorities": "P1 to P5 by severity; what is not named has its usual priority.",
+        "entity": "What it is about; default: the instance, pod, node or service.",
+        "source": "Who says so; default Tocsin.",
+        "note": "A note on every new alert.",
+        "actions": "Custom actions with commas between them.",
+        "details": "Pairs that every alert shows besides its labels.",
+        "update_alerts": "Change message, priority and description of an open alert; default true.",
+        "timeout": TIMEOUT,
+        "allow_private_addresses": PRIVATE,
+    },
+    "PagerDutyConfig": {
+        "send_resolved": SEND_RESOLVED,
+        "routing_key": "The integration key of an Events API v2 integration; better kept elsewhere.",
+        "routing_key_file": "A file that holds the integration key.",
+        "url": "Where events go; another one for the EU.",
+        "client": "What PagerDuty calls us; default Tocsin.",
+        "client_url": "Where its link to us leads; default: the page of the incident.",
+        "severity": "critical, error, warning or info for everything; default: by severity.",
+        "severities": "PagerDuty's severity by ours; what is not named is mapped as usual.",
+        "class": "The kind of event; default: the alertname.",
+        "component": "The part that is broken; default: the service or job.",
+        "group": "What it belongs to; default: the cluster or namespace.",
+        "source": "What is affected; default: the instance, pod, node or service.",
+        "details": "Pairs that every event shows besides ours.",
+        "links": "Links that every event shows besides ours.",
+        "images": "Pictures that every event shows.",
+        "webhook_secret": "The signing secret of a webhook, so that what people do there is heard.",
+        "webhook_secret_file": "A file that holds the signing secret.",
+        "webhook_secrets": "The signing secrets of several webhooks.",
+        "webhook_secret_files": "Files that hold a signing secret each.",
+        "timeout": TIMEOUT,
+        "allow_private_addresses": PRIVATE,
+    },
     "Receiver": {"name": "The name that routes use."},
+    "Responder": {
+        "type": "team, teams (names with commas), user, escalation or schedule.",
+        "id": "The id of it; one of id, name and username.",
+        "name": "The name of a team, escalation or schedule.",
+        "username": "The address of a user.",
+    },
     "Route": {
         "name": "A name for people and for policy tests; default: the path, such as route.routes[1].",
         "receiver": "Who is told; inherited from the route above.",
@@ -88,6 +170,8 @@ DESCRIPTIONS = {
         "channel": "The channel; an app needs it, a webhook has one of its own.",
         "username": "The name that messages come from.",
         "icon_emoji": "The picture that messages come with, such as :bell:.",
+        "signing_secret": "The signing secret of the app, so that its buttons answer; better kept elsewhere.",
+        "signing_secret_file": "A file that holds the signing secret of the app.",
         "timeout": TIMEOUT,
         "allow_private_addresses": PRIVATE,
     },
@@ -100,6 +184,21 @@ DESCRIPTIONS = {
         "basic_auth": "A user name and password, instead of a token.",
         "alertmanager_url": "Where its API and pages are.",
         "prometheus_url": "Where its Prometheus is.",
+    },
+    "TelegramConfig": {
+        "send_resolved": SEND_RESOLVED,
+        "bot_token": "The token that BotFather gave; better kept elsewhere, as ${VARIABLE} or with bot_token_file.",
+        "bot_token_file": "A file that holds the token.",
+        "chat_id": "The chat: a number, negative for groups, or the @name of a public one.",
+        "message_thread_id": "The topic of the group; default: none.",
+        "api_url": "Where the Bot API is; only a server of your own needs another.",
+        "disable_notifications": "Let no message make a sound; default false.",
+        "parse_mode": "The markup of the templates, which is HTML.",
+        "updates": "How pressed buttons reach us: polling needs no public address; default polling.",
+        "webhook_secret": "What Telegram shows with every update; better kept elsewhere.",
+        "webhook_secret_file": "A file that holds it.",
+        "timeout": TIMEOUT,
+        "allow_private_addresses": PRIVATE,
     },
     "TimeInterval": {
         "name": "The name that routes use.",
@@ -138,7 +237,8 @@ def schema() -> dict[str, Any]:
     for name, record in {"Config": body, **definitions}.items():
         for key, field in record["properties"].items():
             _simplify(field)
-            field["description"] = DESCRIPTIONS.get(name, {}).get(key) or _list_of(key)
+            said = DESCRIPTIONS.get(name, {}).get(key) or EVERYWHERE.get(key)
+            field["description"] = said or _list_of(key)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **body,
