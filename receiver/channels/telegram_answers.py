@@ -83,7 +83,7 @@ def result_of(answer: Answer, *, url: str, now: datetime) -> Any:
     said = _said(answer)
     if said is not None and said.get("ok") is True and 200 <= answer.status < 300 and "result" in said:
         return said["result"]
-    if said is None or said.get("ok") is not False or answer.status >= 500:
+    if said is None or said.get("ok") is not False:
         check(answer, url=url, now=now)
         raise TemporaryFailure(f"{origin_of(url)} did not answer as Telegram does", answer=answer.text)
     raise _failure(said, answer, url, now)
@@ -91,7 +91,8 @@ def result_of(answer: Answer, *, url: str, now: datetime) -> Any:
 
 def _failure(said: dict[str, Any], answer: Answer, url: str, now: datetime) -> ChannelError:
     code = _number(said.get("error_code")) or answer.status
-    description = str(said.get("description") or "")[:LONGEST_DESCRIPTION]
+    method = url.rpartition("/")[2]  # the client hides it, as it hides the end of every URL
+    description = str(said.get("description") or "").replace("[secret]", method)[:LONGEST_DESCRIPTION]
     parameters = said.get("parameters")
     parameters = parameters if isinstance(parameters, dict) else {}
     words = description.lower()
