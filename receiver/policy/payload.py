@@ -5,6 +5,7 @@ the alerts themselves are read; addresses differ between highly available peers,
 bodies are compared; bodies come from many programs, so whatever still names a condition is understood.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,16 +73,41 @@ def understand(body: bytes, *, source: str, now: datetime) -> Said:
 
     Errors: NotJson, NotUsable; both with a text that says what is wrong and what to send.
     """
+    body = body.removeprefix(b"\xef\xbb\xbf")
     try:
-        document = from_json(body.removeprefix(b"\xef\xbb\xbf"))
+        document = from_json(body)
     except ValueError as error:
-        raise NotJson(f"the body is not JSON: {error}; send Alertmanager's webhook format") from None
+        try:
+            document = _patiently(body)
+        except (ValueError, RecursionError):
+            raise NotJson(f"the body is not JSON: {error}; send Alertmanager's webhook format") from None
     if not isinstance(document, dict):
         raise NotUsable("the body is not an object with a list `alerts`; send Alertmanager's webhook format")
     alerts = document.get("alerts")
     if not isinstance(alerts, list):
         raise NotUsable("`alerts` is not a list; send Alertmanager's webhook format")
     return said(document, alerts, source=source, now=now)
+
+
+def _patiently(body: bytes) -> Any:
+    """Return what a body says that is unsound in one place, so that the good alerts beside it are heard.
+
+    What the fast parser refuses whole: half a character, a byte of another encoding, a number of a thousand
+    digits, a value that is nested more deeply than anybody reads.
+    """
+    return json.loads(body.decode("utf-8", "replace"), object_pairs_hook=_whole, parse_int=_number)
+
+
+def _whole(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {_replaced(name): _replaced(one) if isinstance(one, str) else one for name, one in pairs}
+
+
+def _replaced(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _number(digits: str) -> int | str:
+    return int(digits) if len(digits) < 20 else digits
 
 
 def said(document: Mapping[str, Any], alerts: list[Any], *, source: str, now: datetime) -> Said:
@@ -147,7 +173,14 @@ def _essence(condition: Condition) -> list[Any]:
 
 
 def _excerpt(value: Any) -> bytes:
-    return to_json(value)[:65536]
+    return _json(value)[:65536]
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return to_json(value)
+    except ValueError:
+        return b"(nested too deeply)"
 
 
 def _hash(value: Any) -> int:
@@ -170,7 +203,7 @@ def _text(value: Any) -> str:
         return value if "\0" not in value else value.replace("\0", "\N{REPLACEMENT CHARACTER}")
     if value is None:
         return ""
-    return to_json(value).decode()
+    return _json(value).decode()
 
 
 def _count(value: Any) -> int:

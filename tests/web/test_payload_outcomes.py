@@ -39,7 +39,7 @@ STATED = {
     "edge_label_value_number.json": (200, 1, 0, "triggered none 1/1 X"),
     "edge_labels_empty.json": (422, 0, 1),
     "edge_labels_missing.json": (422, 0, 1),
-    "edge_latin1_bytes.json": (400, 0, 1),
+    "edge_latin1_bytes.json": (200, 1, 0, "triggered critical 1/1 X"),
     "edge_same_alert_twice.json": (200, 1, 0, "triggered critical 1/1 X"),
     "edge_startsat_garbage.json": (200, 1, 0, "triggered critical 1/1 X"),
     "edge_startsat_nanoseconds.json": (200, 1, 0, "triggered critical 1/1 X"),
