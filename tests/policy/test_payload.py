@@ -203,7 +203,9 @@ def test_arbitrary_bytes_are_refused_in_words_or_understood(body):
         pytest.param(b'"half a \\ud83d character"', "half a ? character", id="a lone surrogate"),
         pytest.param(b'"Z\xfcrich"', "Z\N{REPLACEMENT CHARACTER}rich", id="a byte of Latin-1"),
         pytest.param(b"9" * 5000, '"' + "9" * 5000 + '"', id="a number of 5,000 digits"),
-        pytest.param(b"[" * 400 + b"]" * 400, "(nested too deeply)", id="nested more deeply than anybody reads"),
+        pytest.param(
+            b"[" * 400 + b"]" * 400, "(nested too deeply)", id="nested more deeply than anybody reads"
+        ),
     ],
 )
 def test_a_good_alert_beside_an_unsound_one_is_heard(unsound, kept):
