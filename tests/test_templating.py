@@ -11,7 +11,7 @@ from receiver.templating import LENGTHS, MAX_TITLE, TEXT_LIMITS, TemplateFailure
 from tests.fakes.facts import a_digest, an_alert, an_incident, some_facts
 
 SHIPPED = Templates()
-KINDS = ["console", "slack", "telegram"]
+KINDS = ["console", "email", "slack", "telegram"]
 EVENTS = [event for event in MessageEvent if event is not MessageEvent.DIGEST]
 
 

@@ -27,20 +27,25 @@ HINTS = {  # what people bring from alertmanager.yml
     "mute_time_intervals": "write it under time_intervals",
     "tracing": "there are no traces yet; remove it",
     **dict.fromkeys(
+        ("service_key", "service_key_file"),
+        "Events API v1 is not spoken; add an Events API v2 integration to the service in PagerDuty, and write"
+        " its integration key as routing_key",
+    ),
+    **dict.fromkeys(
+        ("description", "message", "html", "text"), "what is said is written by Tocsin; remove it"
+    ),
+    "threading": "the mails of an incident are one thread anyhow; remove it",
+    **dict.fromkeys(
         (
             "discord_configs",
-            "email_configs",
             "incidentio_configs",
             "jira_configs",
             "mattermost_configs",
             "msteams_configs",
             "msteamsv2_configs",
-            "opsgenie_configs",
-            "pagerduty_configs",
             "pushover_configs",
             "rocketchat_configs",
             "sns_configs",
-            "telegram_configs",
             "victorops_configs",
             "webex_configs",
             "wechat_configs",

@@ -49,7 +49,7 @@ def in_slack(line):
         pytest.param(in_route("recevier: ops"), '6:7: route.routes[0].recevier: is not a known key; did you mean "receiver"?', id="a key with a slip in a route"),
         pytest.param(in_window("week_days: [monday]"), '6:9: time_intervals[0].time_intervals[0].week_days: is not a known key; did you mean "weekdays"?', id="a key with a slip in a window"),
         pytest.param(in_slack("chanel: x"), '5:9: receivers[0].slack_configs[0].chanel: is not a known key; did you mean "channel"?', id="a key with a slip in a channel"),
-        pytest.param(f"{ROUTE}\nreceivers: [{{name: ops, email_configs: []}}]", "2:25: receivers[0].email_configs: is not a known key; there is no such channel yet; use slack_configs or webhook_configs", id="a channel that does not exist yet"),
+        pytest.param(f"{ROUTE}\nreceivers: [{{name: ops, discord_configs: []}}]", "2:25: receivers[0].discord_configs: is not a known key; there is no such channel yet; use slack_configs or webhook_configs", id="a channel that does not exist yet"),
         pytest.param(RECEIVERS, "1:1: route: is missing; add it", id="no route"),
         pytest.param(ROUTE + "\nreceivers: [{name: ops}, {console_configs: []}]", "2:26: receivers[1].name: is missing; add it", id="a receiver without a name"),
         # types
