@@ -49,6 +49,19 @@ RENDER_FAILURES = Counter(
     "tocsin_render_failures", "Messages sent as plain text because a template failed.", ["channel"],
     registry=REGISTRY,
 )  # fmt: skip
+SAVED = Counter(
+    "tocsin_messages_saved",
+    "Messages not sent because another one told it: collapsed into it, or in one digest.",
+    ["how"],
+    registry=REGISTRY,
+)
+BREAKERS = Counter(
+    "tocsin_breaker",
+    "Services that were given up for a while (opened) and taken up again (closed).",
+    ["service", "happening"],
+    registry=REGISTRY,
+)
+OPEN_BREAKERS = Gauge("tocsin_open_breakers", "Services that fail, and are only probed.", registry=REGISTRY)
 OLDEST_OWED_SECONDS = Gauge(
     "tocsin_oldest_owed_seconds",
     "Age of the oldest notification that is due and not sent.",

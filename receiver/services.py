@@ -18,14 +18,16 @@ from receiver.channels.base import Channel, ChannelConfig, Forged, Heard, Hears,
 from receiver.channels.client import Client
 from receiver.clock import Clock
 from receiver.config import Config, ConfigError, Settings, load
-from receiver.pipeline import act, deliver, drill, ingest, review
+from receiver.pipeline import act, deliver, drill, ingest, late, record, replay, review
 from receiver.pipeline.act import Action
-from receiver.pipeline.deliver import Claim, Delivery, Result
+from receiver.pipeline.admit import Claim
+from receiver.pipeline.deliver import Claimed, Delivery, Result
 from receiver.pipeline.drill import Exercise
 from receiver.pipeline.ingest import Accepted, Misfit, Received
+from receiver.pipeline.replay import Again
 from receiver.policy.incident import State, Verb
 from receiver.policy.links import Link
-from receiver.store import outbox, secrets
+from receiver.store import leases, outbox, secrets
 from receiver.store.database import DatabaseFailure, Db, Stage, Writer, reading
 from receiver.templating import Templates
 
@@ -153,10 +155,23 @@ class Services:
             self.owed.set()
         return count
 
-    async def claim(self, wish: Claim) -> list[Delivery]:
+    async def look_after(self, now: datetime) -> int:
+        """Tell the fallback what is late, and say why things wait; return how many were late."""
+        count: int = await self.writer.submit(self._late, now)
+        if count:
+            self.owed.set()
+        return count
+
+    async def replay(self, wish: Again) -> dict[str, Any] | None:
+        """Try again what was given up; return the notification, None where there is no such."""
+        row: dict[str, Any] | None = await self.writer.submit(self._replay, wish)
+        self.owed.set()
+        return row
+
+    async def claim(self, wish: Claim) -> Claimed:
         """Take what is due."""
-        deliveries: list[Delivery] = await self.writer.submit(self._claim, wish)
-        return deliveries
+        claimed: Claimed = await self.writer.submit(self._claim, wish)
+        return claimed
 
     async def deliver(self, delivery: Delivery) -> Result:
         """Try to deliver once, and write down how that ended."""
@@ -172,8 +187,12 @@ class Services:
         kind = delivery.notification["destination"].split(" ", 1)[0]
         metrics.ATTEMPTS.labels(kind, result.outcome).inc()
         metrics.ATTEMPT_SECONDS.labels(kind).observe(result.took)
-        if await self._write_down(result):
-            self.owed.set()  # the conversation goes on
+        if record.is_news(result):
+            more = any(await asyncio.gather(self._write_down(result), self._weigh_up(result)))
+        else:
+            more = await self._write_down(result)
+        if more:
+            self.owed.set()  # the conversation goes on, or the service is back
         return result
 
     async def _write_down(self, result: Result) -> bool:
@@ -190,13 +209,31 @@ class Services:
                     raise
             await self.clock.sleep(AGAIN.total_seconds())
 
+    async def _weigh_up(self, result: Result) -> bool:
+        """Note what an attempt says about its service; where that fails, the next one says it again."""
+        try:
+            return bool(await self.writer.submit(self._weigh, result))
+        except DatabaseFailure as error:
+            log.warning("breaker.not_recorded", error=type(error).__name__)
+            return False
+
     async def release(self, delivery: Delivery) -> None:
         """Let go of a notification that will not be tried now."""
         await self.writer.submit(self._release, (delivery, self.clock.now()))
 
+    async def hold(self, name: str, holder: str, lasts: timedelta) -> bool:
+        """Take or keep what one process does for all; return whether it is the holder's."""
+        now = self.clock.now()
+        return bool(await self.writer.submit(self._hold, (name, holder, now, now + lasts)))
+
+    async def let_go(self, name: str, holder: str) -> None:
+        """Let another process do it."""
+        await self.writer.submit(self._let_go, (name, holder))
+
     async def take_over(self) -> None:
         """Let go of all that is held: nobody else works on this database."""
         await self.writer.submit(self._take_over, self.clock.now())
+        await self.writer.submit(self._free_all, None)
 
     def is_outdated(self) -> bool:
         """Return whether routing.yaml is another than the one read last, whether or not that was sound."""
@@ -237,11 +274,17 @@ class Services:
         self._act = self._stage(act.act)
         self._review = self._stage(review.review)
         self._claim = self._stage(deliver.claim, comes_last=True)  # it sees what its commit brings
-        self._record = self._stage(deliver.record)
+        self._record = self._stage(record.record)
+        self._weigh = self._stage(record.weigh, comes_last=True)  # replicas take turns at it
+        self._late = self._stage(late.late)
+        self._replay = self._stage(replay.replay)
         self._release = self._stage(deliver.release)
         self._ask_again = self._stage(deliver.ask_again)
         self._take_over = self._stage(deliver.take_over)
         self._own_key = self._stage(own_key)
+        self._hold = self._stage(hold)
+        self._let_go = self._stage(let_go)
+        self._free_all = self._stage(free_all)
 
     def _stage(
         self, stage: Callable[[Db, Config, Sequence[Any]], Sequence[Any]], *, comes_last: bool = False
@@ -257,6 +300,24 @@ class Services:
 def own_key(db: Db, _config: Config, made: Sequence[str]) -> list[str]:
     """Return the key that links are signed with; the first one made stays."""
     return [secrets.own(db, "links", one) for one in made]
+
+
+def hold(db: Db, _config: Config, wishes: Sequence[tuple[str, str, datetime, datetime]]) -> list[bool]:
+    """Return of each process whether it has what it wants to do for all."""
+    return [leases.take(db, *wish) for wish in wishes]
+
+
+def let_go(db: Db, _config: Config, held: Sequence[tuple[str, str]]) -> list[None]:
+    """Let others have it."""
+    for name, holder in held:
+        leases.let_go(db, name, holder)
+    return [None] * len(held)
+
+
+def free_all(db: Db, _config: Config, asked: Sequence[None]) -> list[None]:
+    """Let go of what processes did that are no more."""
+    leases.let_all_go(db)
+    return list(asked)
 
 
 def _came_of(row: dict[str, Any] | None, verb: Verb, actor: str) -> str:

@@ -3,12 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import anyio.to_thread
 import structlog
 
-from receiver.pipeline.deliver import Claim, Delivery
+from receiver.pipeline.admit import Claim
+from receiver.pipeline.deliver import Delivery
+from receiver.policy.throttle import Slots
 from receiver.services import Services
 from receiver.store import outbox
 from receiver.store.listen import listen
@@ -24,7 +26,10 @@ RUSH = 8  # bodies of one commit; beyond that deliveries go on at a lower pace
 MOST_IN_A_RUSH = 4  # notifications of one claim then
 BREATH = 0.025  # seconds between claims then
 MOST_UNDER_WAY = 256  # attempts at one time
-MOST_PER_DESTINATION = 32  # of those; a slow service must not hold up the others
+KEPT_FOR_URGENT = 32  # of those; a storm of the rest leaves them free
+MOST_PER_SERVICE = 64  # a service that hangs must not hold up the others
+MOST_PER_DESTINATION = 32  # the same
+SLOTS = Slots(MOST_UNDER_WAY, KEPT_FOR_URGENT, MOST_PER_SERVICE, MOST_PER_DESTINATION)
 PATIENCE = timedelta(seconds=15)  # for attempts under way when the process ends
 
 
@@ -36,6 +41,9 @@ class Worker:
         self._under_way: dict[asyncio.Task[None], Delivery] = {}
         self._per_destination: Counter[str] = Counter()
         self._starved = False  # more may be due than there was room for
+        self._is_more = False  # the last claim left something
+        self._closed: frozenset[str] = frozenset()  # destinations that wait for a bucket, a breaker or a slot
+        self.next_at: datetime | None = None  # when the first bucket or breaker lets somebody through
 
     async def run(self) -> None:
         """Work until cancelled; then finish what is under way, or let go of it."""
@@ -50,20 +58,21 @@ class Worker:
 
     async def deliver_due(self) -> int:
         """Start delivering what is due now; return how much that was."""
-        under_way = self._per_destination.items()
-        busy = frozenset(name for name, count in under_way if count >= MOST_PER_DESTINATION)
         most = MOST_IN_A_RUSH if self._is_rushed() else MOST_AT_ONCE
         limit = min(most, MOST_UNDER_WAY - len(self._under_way))
-        self._starved = bool(busy) or limit <= 0
         if limit <= 0:
+            self._starved, self._is_more = True, False
             return 0
-        deliveries = await self._services.claim(Claim(self._services.clock.now(), limit, busy))
-        for delivery in deliveries:
+        wish = Claim(self._services.clock.now(), limit, SLOTS, dict(self._per_destination))
+        claimed = await self._services.claim(wish)
+        self._starved, self._is_more = claimed.is_crowded, claimed.is_more
+        self._closed, self.next_at = claimed.closed, claimed.next_at
+        for delivery in claimed.deliveries:
             task = asyncio.create_task(self._deliver(delivery))
             self._under_way[task] = delivery
             self._per_destination[delivery.notification["destination"]] += 1
             task.add_done_callback(self._done)
-        return len(deliveries)
+        return len(claimed.deliveries)
 
     def _is_rushed(self) -> bool:
         """Return whether many bodies come at once: Alertmanager must hear in time, so they go first."""
@@ -93,8 +102,8 @@ class Worker:
     async def _deliver_forever(self) -> None:
         while True:
             self._services.owed.clear()
-            if await self._attempt(self.deliver_due) >= MOST_AT_ONCE:
-                continue  # there is more
+            if await self._attempt(self.deliver_due) and self._is_more:
+                continue
             if self._is_rushed():
                 await self._services.clock.sleep(BREATH)
                 continue
@@ -112,10 +121,11 @@ class Worker:
 
     async def _until_due(self) -> float:
         try:
-            due_at = await self._services.read(outbox.next_due_at)
+            due_at = await self._services.read(outbox.next_due_at, self._closed)
         except Exception:
             log.exception("outbox.unreadable")
             return TICK
+        due_at = min((at for at in (due_at, self.next_at) if at is not None), default=None)
         if due_at is None:
             return TICK
         soonest = CROWDED_TICK if self._starved else SHORTEST_TICK
@@ -123,7 +133,9 @@ class Worker:
 
     async def _review_forever(self) -> None:
         async def review() -> int:
-            return await self._services.review(self._services.clock.now())
+            now = self._services.clock.now()
+            done = await asyncio.gather(self._services.review(now), self._services.look_after(now))
+            return sum(done)
 
         while True:
             if not await self._attempt(review):

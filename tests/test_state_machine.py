@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from receiver.pipeline.deliver import Claim, Delivery
+from receiver.pipeline.admit import Claim
+from receiver.pipeline.deliver import Delivery
 from receiver.policy.incident import Event, Happening, State
 from receiver.store import incidents, outbox
 from tests.fakes.http import Reply
@@ -162,7 +163,7 @@ class Days(RuleBasedStateMachine):
     def claim(self) -> list[Delivery]:
         """Take what will be due in a while, as a worker does."""
         self.world.clock.advance(seconds=31)
-        return list(self.do(self.world.services.claim(Claim(self.world.clock.now(), 10))))
+        return list(self.do(self.world.services.claim(Claim(self.world.clock.now(), 10))).deliveries)
 
     @invariant()
     def one_open_incident_has_a_key(self) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from receiver.policy.durations import Duration
 from receiver.policy.incident import MessageEvent, Reason, Verb
@@ -54,10 +54,24 @@ def exactly_one(**given: object) -> None:
         raise ValueError(f"exactly one of {', '.join(given)} is needed, found {found}")
 
 
+class RateLimit(Record):
+    """How often one destination may be told; takes the place of what its service publishes."""
+
+    count: Annotated[int, Field(ge=1, le=1_000_000)]  # messages
+    per: Annotated[Duration, Field(ge=timedelta(milliseconds=1))] = timedelta(seconds=1)
+    burst: Annotated[int, Field(ge=1, le=1_000_000)] = 1  # messages at once, before the rate counts
+
+    @property
+    def limit(self) -> Limit:
+        """The limit, as buckets know it."""
+        return Limit(self.count, self.per, self.burst)
+
+
 class ChannelConfig(Record):
     """What every `*_configs` entry of a receiver has."""
 
     send_resolved: bool = True  # tell this destination when the incident resolves
+    rate_limit: RateLimit | None = None  # None: what the service publishes
 
     @property
     @abstractmethod
@@ -191,6 +205,7 @@ class Forged(Exception):
     """What came does not show that it is from the service; the text says why, for the log."""
 
 
+@runtime_checkable
 class Hears(Protocol):
     """A channel through which people answer."""
 

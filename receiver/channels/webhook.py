@@ -97,6 +97,14 @@ class WebhookConfig(ChannelConfig):
         url = self.url.get_secret_value()
         return f"webhook {_without_login(url)}/…#{hashlib.sha256(url.encode()).hexdigest()[:8]}"
 
+    @property
+    def service(self) -> str:
+        """The host and port: programs there fail together. A URL in a file is known by its file."""
+        if self.url is None:
+            return self.destination
+        parts = urlsplit(self.url.get_secret_value())
+        return f"webhook {parts.netloc.rpartition('@')[2].lower()}"
+
 
 class Webhook:
     """Posts incidents as data; its words are the facts, so there are no templates."""

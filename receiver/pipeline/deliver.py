@@ -6,8 +6,9 @@ A claim holds rows until a lease ends; a worker that dies lets go of them by its
 notification is still worth sending is decided at the claim, from the state at that moment.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,38 +25,29 @@ from receiver.channels.base import (
 )
 from receiver.clock import Clock
 from receiver.config import Config, Destination
-from receiver.pipeline import facts, route
-from receiver.pipeline.ingest import Received, ingest
+from receiver.pipeline import admit, facts, route
+from receiver.pipeline.admit import Admitted, Claim
 from receiver.policy import hours, retry
 from receiver.policy import outbox as policy
-from receiver.policy.incident import Happening, MessageEvent, Reason, State
+from receiver.policy.incident import Happening, MessageEvent, Reason, State, Verb
+from receiver.policy.links import LASTS, Link, sign
 from receiver.policy.muting import inhibited_by
 from receiver.policy.outbox import NotificationState, Outcome, Send, Wait, Withdraw
 from receiver.policy.routing import Node, walk
-from receiver.policy.watching import self_alarm
-from receiver.store import incidents, outbox
+from receiver.policy.throttle import breaker
+from receiver.store import incidents, outbox, throttles
 from receiver.store.database import DatabaseFailure, Db
 from receiver.templating import Rendered, TemplateFailure, Templates, plain
 
 log = structlog.get_logger()
 Row = dict[str, Any]
 
-LEASE = timedelta(minutes=2)  # longer than a row can wait for its turn and its attempt
 NEVER = timedelta(days=1)  # a route that never opens is asked again tomorrow: routing.yaml may change
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A worker's wish for work."""
-
-    now: datetime
-    limit: int
-    busy: frozenset[str] = frozenset()  # destinations that have enough under way
-
-
-@dataclass(frozen=True, slots=True)
 class Delivery:
-    """One notification to send now, with all that its message may say."""
+    """One message to send now, with all that it may say."""
 
     notification: Row
     incident: Row
@@ -63,6 +55,9 @@ class Delivery:
     conversation: Row | None
     destination: Destination | None  # None: routing.yaml no longer has it
     event: MessageEvent
+    members: "tuple[Delivery, ...]" = ()  # of a digest: what it tells, the most severe first, which is this
+    probes: str | None = None  # the service that this attempt finds out about
+    is_awaited: bool = False  # its service failed before, so a success is news
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +71,40 @@ class Result:
     answer: str
     ids: Mapping[str, str] | None = None
     wait: timedelta = timedelta()  # before the next attempt, where there is one
+    asked: timedelta | None = None  # how long the service asked to be left alone
+    together: int = 1  # notifications that this was one attempt at
+    luck: float = 1.0  # between a half and one: how much of a probe's wait is waited
 
 
-def claim(db: Db, config: Config, wishes: Sequence[Claim]) -> list[list[Delivery]]:
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a worker is to send now, and when it should ask again."""
+
+    deliveries: list[Delivery]
+    is_more: bool  # something else was due, and the claim was full
+    is_crowded: bool  # something may have been due that found no slot
+    closed: frozenset[str]  # destinations that wait for a slot, a bucket or a breaker
+    next_at: datetime | None  # when the first bucket or breaker lets somebody through again
+
+
+def claim(db: Db, config: Config, wishes: Sequence[Claim]) -> list[Claimed]:
     """Return what each worker is to send now."""
     return [_claim(db, config, wish) for wish in wishes]
 
 
-def _claim(db: Db, config: Config, wish: Claim) -> list[Delivery]:
-    claimed = outbox.claim(db, wish.now, until=wish.now + LEASE, limit=wish.limit, busy=wish.busy)
+def _claim(db: Db, config: Config, wish: Claim) -> Claimed:
+    admitted = admit.admit(db, config, wish)
+    found = _worth_saying(db, config, admitted.rows, wish.now)
+    deliveries = _in_digests(config, found, admitted)
+    sent = Counter(one.notification["destination"] for one in deliveries)
+    probed = {one.probes for one in deliveries if one.probes is not None}
+    gate = admit.settle(db, admitted, sent, probed)
+    closed = frozenset(gate.closed(urgent=False))
+    return Claimed(deliveries, admitted.is_more, gate.is_crowded(), closed, gate.next_at())
+
+
+def _worth_saying(db: Db, config: Config, claimed: Sequence[Row], now: datetime) -> list[Delivery]:
+    """Return what is to be said now; what is not is withdrawn or waits for its time."""
     if not claimed:
         return []
     ids = sorted({row["incident_id"] for row in claimed})
@@ -93,7 +113,7 @@ def _claim(db: Db, config: Config, wish: Claim) -> list[Delivery]:
     for alert in incidents.alerts(db, ids):
         alerts[alert["incident_id"]].append(alert)
     talks = {(row["incident_id"], row["destination"]): row for row in outbox.conversations(db, ids)}
-    quiet = Quiet(db, config, wish.now)
+    quiet = Quiet(db, config, now)
     deliveries: list[Delivery] = []
     changed: list[Row] = []
     entries: list[Row] = []
@@ -108,12 +128,40 @@ def _claim(db: Db, config: Config, wish: Claim) -> list[Delivery]:
             delivery = Delivery(row, incident, alerts[row["incident_id"]], talk, destination, decision.event)
             deliveries.append(delivery)
         else:
-            changed.append(_put_off(row, decision, wish.now))
+            changed.append(_put_off(config, row, decision, now))
             if decision.why != row["why"]:
-                entries.append(_entry(row, decision, wish.now))
+                entries.append(_entry(row, decision, now))
     outbox.change(db, changed)
     incidents.tell_timeline(db, entries)
     return deliveries
+
+
+def _in_digests(config: Config, found: Sequence[Delivery], admitted: Admitted) -> list[Delivery]:
+    """Return the messages: what is told in a digest becomes one, the most severe first."""
+    messages: list[Delivery] = []
+    together: dict[str, list[Delivery]] = {}
+    for one in found:
+        id_, name = one.notification["id"], one.notification["destination"]
+        awaited = breaker(admitted.gate.way(name).service) in admitted.before
+        delivery = replace(one, probes=admitted.probes.get(id_), is_awaited=awaited)
+        if id_ in admitted.digests:
+            together.setdefault(name, []).append(delivery)
+        else:
+            messages.append(delivery)
+    for members in together.values():
+        members.sort(key=lambda one: _worst_first(config, one))
+        first = members[0]
+        if len(members) == 1:
+            messages.append(first)
+        else:
+            digest = replace(first, event=MessageEvent.DIGEST, members=tuple(members), conversation=None)
+            messages.append(digest)
+    return messages
+
+
+def _worst_first(config: Config, one: Delivery) -> tuple[int, bool, int]:
+    state, severity = one.incident["state"], one.incident["severity"]
+    return config.rank(severity), state != State.TRIGGERED, one.notification["id"]
 
 
 def _asked(quiet: "Quiet", row: Row, incident: Row, alerts: Sequence[Row]) -> Wait | None:
@@ -137,10 +185,14 @@ def _decide(row: Row, incident: Row, talk: Row | None, destination: Destination 
     )
 
 
-def _put_off(row: Row, decision: Withdraw | Wait, now: datetime) -> Row:
+def _put_off(config: Config, row: Row, decision: Withdraw | Wait, now: datetime) -> Row:
     if isinstance(decision, Wait):
-        return {**row, "why": decision.why, "due_at": decision.until, "claimed_until": None}
-    metrics.NOTIFICATIONS.labels(_kind(row), NotificationState.WITHDRAWN).inc()
+        fallback_at = route.fallback_at(config, Reason(row["reason"]), decision.until)
+        return {**row, "why": decision.why, "due_at": decision.until, "claimed_until": None,
+                "fallback_at": fallback_at}  # fmt: skip
+    metrics.NOTIFICATIONS.labels(kind_of(row), NotificationState.WITHDRAWN).inc()
+    if row["state"] == NotificationState.OWED and decision.why == policy.SAID_ALREADY:
+        metrics.SAVED.labels("collapsed").inc()
     return {**row, "why": decision.why, "state": NotificationState.WITHDRAWN, "finished_at": now,
             "claimed_until": None}  # fmt: skip
 
@@ -148,13 +200,14 @@ def _put_off(row: Row, decision: Withdraw | Wait, now: datetime) -> Row:
 def _entry(row: Row, decision: Withdraw | Wait, now: datetime) -> Row:
     if isinstance(decision, Wait):
         text = f"{row['destination']}: {decision.why}; asked again at {facts.instant(decision.until)}"
-        return _line(row, now, Happening.WAITS, text)
-    return _line(
+        return line(row, now, Happening.WAITS, text)
+    return line(
         row, now, Happening.WITHDRAWN, f"{row['destination']}: {row['reason']} not told: {decision.why}"
     )
 
 
-def _line(row: Row, at: datetime, kind: Happening, text: str) -> Row:
+def line(row: Row, at: datetime, kind: Happening, text: str) -> Row:
+    """Return a line of the timeline about a notification."""
     return {"incident_id": row["incident_id"], "at": at, "kind": kind, "actor": None, "text": text}
 
 
@@ -218,6 +271,7 @@ async def send(
     clock: Clock,
     *,
     base_url: str,
+    signing_key: bytes,
     uniform: Callable[[float, float], float],
 ) -> Result:
     """Try once; whatever happens is a result."""
@@ -226,26 +280,41 @@ async def send(
     def ended(outcome: Outcome, answer: str, **more: Any) -> Result:
         return Result(delivery, at, clock.elapsed() - began, outcome, answer, **more)
 
-    def again(answer: str, retry_after: float | None = None) -> Result:
+    def again(outcome: Outcome, answer: str, retry_after: float | None = None) -> Result:
         asked = timedelta(seconds=retry_after) if retry_after is not None else None
         attempt = delivery.notification["attempts"] + 2  # the one that comes after this one
         wait = retry.wait_before(attempt, retry_after=asked, uniform=uniform)
-        return ended(Outcome.TEMPORARY, answer, wait=wait)
+        return ended(outcome, answer, wait=wait, asked=asked, luck=uniform(0.5, 1.0))
 
     destination = delivery.destination
     if destination is None:
         return ended(Outcome.PERMANENT, "routing.yaml no longer has this destination")
+    channel = channels[destination.kind]
+    links = _answer_links(delivery, base_url, signing_key, at) if channel.needs_templates else {}
     try:
-        sent = await _speak(channels[destination.kind], delivery, destination, templates, base_url)
+        sent = await _speak(channel, delivery, destination, templates, base_url, links)
     except TemporaryFailure as failure:
-        return again(_said(failure), failure.retry_after)
+        outcome = Outcome.AMBIGUOUS if failure.is_ambiguous else Outcome.TEMPORARY
+        return again(outcome, _said(failure), failure.retry_after)
     except ChannelError as failure:
         return ended(Outcome.PERMANENT, _said(failure))
     except Exception as bug:
         # Whatever is wrong with a channel must not silence the page: it is tried again, and told loudly.
         log.exception("channel.bug", destination=destination.name)
-        return again(f"a bug in the channel: {type(bug).__name__}")
+        return again(Outcome.TEMPORARY, f"a bug in the channel: {type(bug).__name__}")
     return ended(Outcome.SENT, sent.answer, ids=sent.ids)
+
+
+def _answer_links(delivery: Delivery, base_url: str, key: bytes, now: datetime) -> dict[str, str]:
+    """Return a link for each verb, by which whoever reads the message can answer it."""
+    if not key:
+        return {}
+    to, until = delivery.notification["destination"], now + LASTS
+    verbs = (Verb.ACKNOWLEDGE, Verb.UNACKNOWLEDGE, Verb.SNOOZE, Verb.RESOLVE)
+    return {
+        str(verb): f"{base_url}/answer/{sign(Link(delivery.incident['id'], verb, to, until), key)}"
+        for verb in verbs
+    }
 
 
 def _said(failure: ChannelError) -> str:
@@ -253,12 +322,11 @@ def _said(failure: ChannelError) -> str:
 
 
 async def _speak(
-    channel: Channel, delivery: Delivery, to: Destination, templates: Templates, base_url: str
-) -> Sent:
+    channel: Channel, delivery: Delivery, to: Destination, templates: Templates, base_url: str,
+    links: Mapping[str, str],
+) -> Sent:  # fmt: skip
     """Send the message; where its markup is refused or cannot be made, send plain text."""
-    told = facts.message_facts(
-        delivery.incident, delivery.alerts, delivery.notification, event=delivery.event, base_url=base_url
-    )
+    told = _told(delivery, base_url, links)
     earlier = Sent(delivery.conversation["ids"]) if delivery.conversation else None
     if not channel.needs_templates:
         words = Rendered(text="", reply=None, title=delivery.incident["title"])  # it sends data
@@ -273,6 +341,17 @@ async def _speak(
     return await channel.send(to.config, message, earlier)
 
 
+def _told(delivery: Delivery, base_url: str, links: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the message may say: of one incident, or of many."""
+    if delivery.members:
+        among = [one.incident for one in delivery.members]
+        return facts.digest_facts(among, delivery.notification, base_url=base_url)
+    return facts.message_facts(
+        delivery.incident, delivery.alerts, delivery.notification, event=delivery.event, base_url=base_url,
+        answer_links=links,
+    )  # fmt: skip
+
+
 def _message(
     delivery: Delivery, rendered: Rendered, told: Mapping[str, Any], *, is_plain: bool = False
 ) -> Message:
@@ -280,205 +359,35 @@ def _message(
     return Message(
         event=delivery.event,
         reason=reason,
-        dedup_key=f"tocsin-{delivery.incident['id']}",
+        dedup_key=_dedup_key(delivery),
         notification_id=delivery.notification["id"],
         title=rendered.title,
         text=rendered.text,
         reply=rendered.reply if delivery.conversation and reason is not Reason.FIRST else None,
         facts=told,
         is_plain=is_plain,
+        alternative=rendered.alternative,
     )
 
 
-def record(db: Db, config: Config, results: Sequence[Result]) -> list[bool]:
-    """Write down how attempts ended, and what follows: a reminder, another try, or the fallback.
-
-    Return for each whether its conversation has more to say now.
-    """
-    now = max(result.at + timedelta(seconds=result.took) for result in results)
-    talks = [_talk(result) for result in results]
-    # Incidents are held before what is owed about them, as in every stage: replicas never wait in a ring.
-    states = {row["id"]: row["state"] for row in incidents.incidents(db, sorted(_incidents(results)))}
-    owed = outbox.still_owed(db, [result.delivery.notification["id"] for result in results])
-    outbox.record_attempts(db, [_attempt(result) for result in results])
-    results = [result for result in results if result.delivery.notification["id"] in owed]
-    outbox.save_conversations(
-        db, [_conversation(result, now) for result in results if result.outcome is Outcome.SENT]
-    )
-    results = [result for result in results if _is_held(result, owed)]
-    lost = _lost(db, config, results, now)
-    outbox.change(
-        db, [_finished(one, lost=one.delivery.notification["id"] in lost, now=now) for one in results]
-    )
-    fallbacks = {id_: _fallback(config, result, now) for id_, result in lost.items()}
-    waiting = _waiting(db, results)
-    reminders = [
-        _reminder(config, result, now)
-        for result in _unreminded(waiting, results)
-        if states.get(result.delivery.incident["id"]) == State.TRIGGERED
-    ]
-    outbox.owe(db, reminders + [row for rows in fallbacks.values() for row in rows])
-    incidents.tell_timeline(db, [_told(result, fallbacks, now) for result in results])
-    if lost:
-        _raise_alarm(db, config, list(lost.values()), now)
-    return [any(row["due_at"] <= now for row in waiting.get(talk, ())) for talk in talks]
+def _dedup_key(delivery: Delivery) -> str:
+    if delivery.members:
+        return f"tocsin-digest-{delivery.notification['id']}"
+    return f"tocsin-{delivery.incident['id']}"
 
 
-def _incidents(results: Sequence[Result]) -> set[int]:
-    return {result.delivery.incident["id"] for result in results}
-
-
-def _is_held(result: Result, owed: Mapping[int, Row]) -> bool:
-    """Return whether the notification still is as it was claimed.
-
-    Where the lease ran out meanwhile, another worker may have taken it, or news may have been added to it;
-    then it is not ours to finish, whatever we did.
-    """
-    mine = result.delivery.notification
-    now = owed[mine["id"]]
-    return bool(now["claimed_until"] == mine["claimed_until"] and now["revision"] == mine["revision"])
-
-
-def _talk(result: Result) -> tuple[int, str]:
-    return result.delivery.incident["id"], result.delivery.notification["destination"]
-
-
-def _waiting(db: Db, results: Sequence[Result]) -> dict[tuple[int, str], list[Row]]:
-    """Return what else is owed in these conversations."""
-    waiting: dict[tuple[int, str], list[Row]] = {}
-    for row in outbox.owed(db, sorted(_incidents(results))):
-        waiting.setdefault((row["incident_id"], row["destination"]), []).append(row)
-    return waiting
-
-
-def _unreminded(waiting: Mapping[tuple[int, str], list[Row]], results: Sequence[Result]) -> list[Result]:
-    """Return the results of what was sent, where nothing else is owed that will be said.
-
-    What is owed about a revision that was just told will be withdrawn, so it does not count.
-    """
-    return [
-        result
-        for result in results
-        if result.outcome is Outcome.SENT
-        and not any(
-            row["reason"] in {Reason.REPEAT_DUE, Reason.FALLBACK}
-            or row["revision"] > result.delivery.incident["revision"]
-            for row in waiting.get(
-                (result.delivery.incident["id"], result.delivery.notification["destination"]), ()
-            )
-        )
-    ]
-
-
-def _lost(db: Db, config: Config, results: Sequence[Result], now: datetime) -> dict[int, Result]:
-    """Return, by notification, the results after which nothing more is tried.
-
-    The time for trying begins with the first attempt: a reminder is made hours before it is due.
-    """
-    failed = [one for one in results if one.outcome is not Outcome.SENT]
-    tried_at = outbox.first_tried_at(db, [one.delivery.notification["id"] for one in failed])
-    lost = {}
-    for result in failed:
-        row = result.delivery.notification
-        since = max(row["created_at"], tried_at[row["id"]])  # a replay begins anew
-        if result.outcome is Outcome.PERMANENT or now - since >= config.give_up_after:
-            lost[row["id"]] = result
-    return lost
-
-
-def _attempt(result: Result) -> Row:
-    return {
-        "notification_id": result.delivery.notification["id"],
-        "n": result.delivery.notification["attempts"] + 1,
-        "at": result.at,
-        "took": result.took,
-        "outcome": result.outcome,
-        "answer": result.answer[:2048].replace("\0", "\N{REPLACEMENT CHARACTER}"),
-    }
-
-
-def _finished(result: Result, *, lost: bool, now: datetime) -> Row:
-    row = result.delivery.notification
-    changed = {**row, "attempts": row["attempts"] + 1, "claimed_until": None}
-    if result.outcome is Outcome.SENT:
-        state = {"state": NotificationState.SENT, "why": "", "finished_at": now}
-    elif lost:
-        state = {"state": NotificationState.FAILED, "why": result.answer[:500], "finished_at": now}
-    else:
-        state = {"why": result.answer[:500], "due_at": now + result.wait}
-    if "state" in state:
-        metrics.NOTIFICATIONS.labels(_kind(row), state["state"]).inc()
-    return {**changed, **state}
-
-
-def _conversation(result: Result, now: datetime) -> Row:
-    """Return what the destination was told; the ids of its first message stay unless there are new ones."""
-    earlier = result.delivery.conversation
-    return {
-        "incident_id": result.delivery.incident["id"],
-        "destination": result.delivery.notification["destination"],
-        "ids": {**(earlier["ids"] if earlier else {}), **(result.ids or {})},
-        "sent_at": now,
-        "sent_revision": result.delivery.incident["revision"],
-    }
-
-
-def _reminder(config: Config, result: Result, now: datetime) -> Row:
-    row = result.delivery.notification
-    node = next((node for node in walk(config.tree) if node.name == row["route"]), config.tree)
-    target = route.Target(row["destination"], row["receiver"], node)
-    key = f"{row['id']}:{Reason.REPEAT_DUE}"
-    due = now + node.repeat_interval
-    return route.owe(result.delivery.incident, target, Reason.REPEAT_DUE, due=due, now=now, key=key)
-
-
-def _fallback(config: Config, result: Result, now: datetime) -> list[Row]:
-    """Return what the fallback is owed; a fallback that fails has none of its own."""
-    row, incident = result.delivery.notification, result.delivery.incident
-    if row["reason"] == Reason.FALLBACK or incident["state"] == State.RESOLVED:
-        return []
-    owed = []
-    for target in route.fallback_targets(config):
-        if target.destination != row["destination"]:
-            key = f"{row['id']}:fallback:{target.destination}"
-            page = route.owe(incident, target, Reason.FALLBACK, due=now, now=now, key=key)
-            owed.append({**page, "fallback_for": row["destination"]})
-    return owed
-
-
-def _told(result: Result, fallbacks: Mapping[int, Sequence[Row]], now: datetime) -> Row:
-    row = result.delivery.notification
-    n = row["attempts"] + 1
-    tries = f"attempt {n}" if n > 1 else "first attempt"
-    if result.outcome is Outcome.SENT:
-        return _line(row, now, Happening.TOLD, f"{row['destination']} was told ({row['reason']}, {tries})")
-    if row["id"] in fallbacks:
-        told = ", ".join(one["destination"] for one in fallbacks[row["id"]]) or "nobody"
-        text = f"{row['destination']} could not be told ({tries}): {result.answer[:300]}; instead: {told}"
-        return _line(row, now, Happening.FAILED, text)
-    at = facts.instant(now + result.wait)
-    return _line(
-        row,
-        now,
-        Happening.WAITS,
-        f"{row['destination']}: {tries} failed: {result.answer[:300]}; again at {at}",
-    )
-
-
-def _raise_alarm(db: Db, config: Config, lost: Sequence[Result], now: datetime) -> None:
-    for destination in sorted({result.delivery.notification["destination"] for result in lost}):
-        summary = f"{destination} could not be told; see the failed notifications"
-        alarm = self_alarm("TocsinDeliveryFailed", {"destination": destination}, summary, now=now)
-        ingest(db, config, [Received(alarm, None)])
-
-
-def _kind(row: Row) -> str:
+def kind_of(row: Row) -> str:
+    """Return the kind of channel that a notification goes through."""
     return str(row["destination"]).split(" ", 1)[0]
 
 
 def release(db: Db, _config: Config, held: Sequence[tuple[Delivery, datetime]]) -> list[None]:
     """Let go of what was claimed and will not be tried now, so that nobody waits for the lease."""
-    outbox.change(db, [{**one.notification, "due_at": now, "claimed_until": None} for one, now in held])
+    rows = [(one.notification, now) for all_, now in held for one in all_.members or (all_,)]
+    outbox.change(db, [{**row, "due_at": now, "claimed_until": None} for row, now in rows])
+    probes = {breaker(one.probes): now for one, now in held if one.probes is not None}
+    known = throttles.of(db, probes) if probes else {}
+    throttles.save(db, {name: replace(one, probe_at=probes[name]) for name, one in known.items()})
     return [None] * len(held)
 
 

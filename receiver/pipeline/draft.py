@@ -152,7 +152,7 @@ def _tell(db: Db, config: Config, drafts: Sequence[Draft], now: datetime) -> Non
         id_ = draft.row["id"]
         its_owed, its_talks = owed.get(id_, []), talks.get(id_, {})
         to = _who(config, draft, its_owed, its_talks)
-        told = route.tell(draft.row, reason, to, owed=its_owed, conversations=its_talks, now=now)
+        told = route.tell(config, draft.row, reason, to, owed=its_owed, conversations=its_talks, now=now)
         added += told.added
         changed += told.changed
         draft.line(now, Happening.OWED, _explained(draft, to))

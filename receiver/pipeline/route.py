@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from receiver import metrics
 from receiver.config import Config
 from receiver.policy.grouping import stronger
 from receiver.policy.incident import Reason
@@ -64,7 +65,7 @@ class Telling:
 
 
 def tell(
-    incident: Row, reason: Reason, to: Mapping[str, Target], *, owed: Sequence[Row],
+    config: Config, incident: Row, reason: Reason, to: Mapping[str, Target], *, owed: Sequence[Row],
     conversations: Mapping[str, Row], now: datetime,
 ) -> Telling:  # fmt: skip
     """Return what to add to the outbox, and what to change in it, so that `to` hear of the incident.
@@ -88,15 +89,16 @@ def tell(
         )
         held = free.get(target.destination)
         if held is None:
-            telling.added.append(owe(incident, target, reason, due=due, now=now))
+            telling.added.append(owe(config, incident, target, reason, due=due, now=now))
         else:
-            telling.changed.append(_collapsed(held, incident, reason, due=due))
+            telling.changed.append(_collapsed(config, held, incident, reason, due=due))
     return telling
 
 
 def owe(
-    incident: Row, target: Target, reason: Reason, *, due: datetime, now: datetime, key: str | None = None
-) -> Row:
+    config: Config, incident: Row, target: Target, reason: Reason, *, due: datetime, now: datetime,
+    key: str | None = None,
+) -> Row:  # fmt: skip
     """Return a new row of the outbox."""
     return {
         "key": key or f"{incident['id']}:{target.destination}:{incident['revision']}",
@@ -107,20 +109,30 @@ def owe(
         "reason": reason,
         "state": NotificationState.OWED,
         "why": "",
-        "urgent": False,
+        "urgent": config.is_urgent(incident["severity"]),
         "revision": incident["revision"],
         "attempts": 0,
         "created_at": now,
         "due_at": due,
         "claimed_until": None,
+        "fallback_at": fallback_at(config, reason, due),
         "finished_at": None,
         "fallback_for": None,
     }
 
 
-def _collapsed(row: Row, incident: Row, reason: Reason, *, due: datetime) -> Row:
+def fallback_at(config: Config, reason: Reason, due: datetime) -> datetime | None:
+    """Return when the fallback hears of what is due then and was not sent; it has no fallback itself."""
+    return None if reason is Reason.FALLBACK else due + config.fallback_after
+
+
+def _collapsed(config: Config, row: Row, incident: Row, reason: Reason, *, due: datetime) -> Row:
     earlier = Reason(row["reason"])
-    if earlier is not Reason.REPEAT_DUE:  # a reminder is hours away; anything else keeps the earlier time
-        due = row["due_at"] if row["attempts"] and reason not in IMMEDIATE else min(row["due_at"], due)
-    combined = reason if earlier is Reason.REPEAT_DUE else stronger(earlier, reason)
-    return {**row, "reason": combined, "revision": incident["revision"], "due_at": due}
+    urgent = row["urgent"] or config.is_urgent(incident["severity"])
+    changed = {**row, "revision": incident["revision"], "urgent": urgent}
+    if earlier is Reason.REPEAT_DUE:  # a reminder is hours away
+        return {**changed, "reason": reason, "due_at": due, "fallback_at": fallback_at(config, reason, due)}
+    metrics.SAVED.labels("collapsed").inc()
+    keeps_waiting = row["attempts"] and reason not in IMMEDIATE  # anything else keeps the earlier time
+    due = row["due_at"] if keeps_waiting else min(row["due_at"], due)
+    return {**changed, "reason": stronger(earlier, reason), "due_at": due}

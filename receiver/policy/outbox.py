@@ -21,6 +21,7 @@ class Outcome(StrEnum):
 
     SENT = "sent"  # the service took it
     TEMPORARY = "temporary"  # try again later
+    AMBIGUOUS = "ambiguous"  # no answer, but it may have arrived; tried once more
     PERMANENT = "permanent"  # a person must change something first
 
 
@@ -33,6 +34,7 @@ IMMEDIATE = {  # what does not wait for group_interval
     Reason.ESCALATED,
     Reason.FALLBACK,
 }
+SAID_ALREADY = "an earlier message already said it"
 PAGES = {
     *(Reason.FIRST, Reason.REPEAT_DUE, Reason.NEW_ALERTS, Reason.REOPENED, Reason.FLAPPING),
     *(Reason.ESCALATED, Reason.SNOOZE_OVER),
@@ -97,7 +99,7 @@ def verdict(
         if told and not send_resolved:
             return Withdraw("send_resolved is false")
     if reason is not Reason.REPEAT_DUE and sent_revision is not None and sent_revision >= revision:
-        return Withdraw("an earlier message already said it")
+        return Withdraw(SAID_ALREADY)
     if state is State.RESOLVED:
         return Withdraw("resolved") if reason is Reason.REPEAT_DUE else Send(MessageEvent.RESOLVED)
     if state is State.ACKNOWLEDGED:

@@ -1,13 +1,13 @@
 """What is owed to whom, and what became of it?"""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, exists, func, or_, select, text, update
 
 from receiver.policy.incident import Reason
-from receiver.policy.outbox import NotificationState
+from receiver.policy.outbox import NotificationState, Outcome
 from receiver.store import bulk
 from receiver.store.database import rows
 from receiver.store.tables import Attempt, Conversation, Incident, Notification
@@ -20,9 +20,13 @@ ATTEMPT = Attempt.__table__  # type: ignore[attr-defined]
 INCIDENT = Incident.__table__  # type: ignore[attr-defined]
 
 IS_OWED = NOTIFICATION.c.state == text("'owed'")  # said as a literal, so that the partial index is used
+IS_URGENT = text("notification.urgent")  # the same
 LONGEST_BACK_OFF = timedelta(hours=1)  # what a service may ask for (policy.retry)
 CHANNEL = "tocsin_outbox"  # where replicas on PostgreSQL wake each other
-CHANGING = ("reason", "state", "why", "revision", "attempts", "due_at", "claimed_until", "finished_at")
+CHANGING = (
+    *("reason", "state", "why", "urgent", "revision", "attempts", "due_at", "claimed_until"),
+    *("fallback_at", "finished_at"),
+)
 
 
 def owed(db: Connection, incident_ids: Sequence[int]) -> list[Row]:
@@ -68,38 +72,77 @@ def wake(db: Connection) -> None:
         db.execute(text(f"NOTIFY {CHANNEL}"))
 
 
-def claim(db: Connection, now: datetime, *, until: datetime, limit: int, busy: Collection[str]) -> list[Row]:
-    """Take what is due: hold it until the lease ends, and return it.
+EARLIER = NOTIFICATION.alias("earlier")
 
-    Within one conversation only the oldest is taken, so a resolved never overtakes its triggered; a row
+
+def _due(now: datetime) -> Any:
+    """Return what may be taken now, by id and destination.
+
+    Within one conversation that is only the oldest, so a resolved never overtakes its triggered; a row
     that is held or backs off keeps the later ones waiting. One that nobody has tried yet because its time
     has not come (a reminder, a route outside its hours) keeps nobody waiting; and the fallback waits for
-    nobody's back-off. `busy` destinations are passed over, and so are incidents that another replica is
-    changing at this moment.
+    nobody's back-off.
     """
-    earlier = NOTIFICATION.alias("earlier")
     overtakes = exists().where(
-        earlier.c.incident_id == NOTIFICATION.c.incident_id,
-        earlier.c.destination == NOTIFICATION.c.destination,
-        earlier.c.state == text("'owed'"),
-        earlier.c.id < NOTIFICATION.c.id,
+        EARLIER.c.incident_id == NOTIFICATION.c.incident_id,
+        EARLIER.c.destination == NOTIFICATION.c.destination,
+        EARLIER.c.state == text("'owed'"),
+        EARLIER.c.id < NOTIFICATION.c.id,
         or_(
-            earlier.c.due_at <= now,
-            earlier.c.claimed_until.is_not(None),
-            and_(earlier.c.attempts > 0, NOTIFICATION.c.reason != Reason.FALLBACK),
+            EARLIER.c.due_at <= now,
+            EARLIER.c.claimed_until.is_not(None),
+            and_(EARLIER.c.attempts > 0, NOTIFICATION.c.reason != Reason.FALLBACK),
         ),
     )
-    due = select(NOTIFICATION.c.id).where(IS_OWED, NOTIFICATION.c.due_at <= now, ~overtakes)
-    if busy:
-        due = due.where(NOTIFICATION.c.destination.not_in(busy))
-    if db.dialect.name == "postgresql":  # hold both, or neither: whoever waited here would hold up the rest
-        due = due.join(INCIDENT, INCIDENT.c.id == NOTIFICATION.c.incident_id)
-    due = due.order_by(NOTIFICATION.c.due_at).limit(limit).with_for_update(skip_locked=True)
-    taken = (
-        update(NOTIFICATION)
-        .where(NOTIFICATION.c.id.in_(due.scalar_subquery()))
-        .values(due_at=until, claimed_until=until)
+    return select(NOTIFICATION.c.id, NOTIFICATION.c.destination).where(
+        IS_OWED, NOTIFICATION.c.due_at <= now, ~overtakes
     )
+
+
+def _held(db: Connection, statement: Any) -> list[tuple[int, str]]:
+    """Return what the statement finds, held until the commit; what another replica holds is passed over."""
+    if db.dialect.name == "postgresql":  # hold both, or neither: whoever waited here would hold up the rest
+        statement = statement.join(INCIDENT, INCIDENT.c.id == NOTIFICATION.c.incident_id)
+        statement = statement.with_for_update(skip_locked=True)
+    return [(row[0], row[1]) for row in db.execute(statement)]
+
+
+def due(
+    db: Connection, now: datetime, *, urgent: bool, limit: int, closed: Collection[str],
+    taken: Collection[int] = (),
+) -> list[tuple[int, str]]:  # fmt: skip
+    """Return id and destination of what may be taken, the longest due first; nothing to `closed` ones."""
+    statement = _due(now).where(IS_URGENT if urgent else ~NOTIFICATION.c.urgent)
+    if closed:
+        statement = statement.where(NOTIFICATION.c.destination.not_in(sorted(closed)))
+    if taken:
+        statement = statement.where(NOTIFICATION.c.id.not_in(taken))
+    return _held(db, statement.order_by(NOTIFICATION.c.due_at).limit(limit))
+
+
+def to_probe(
+    db: Connection, now: datetime, destinations: Collection[str], closed: Collection[str]
+) -> list[tuple[int, str]]:
+    """Return what to try first at a service that fails: the urgent, and of these what was tried least."""
+    statement = _due(now).where(NOTIFICATION.c.destination.in_(sorted(set(destinations) - set(closed))))
+    order = (NOTIFICATION.c.urgent.desc(), NOTIFICATION.c.attempts, NOTIFICATION.c.due_at)
+    return _held(db, statement.order_by(*order).limit(1))
+
+
+def due_to(
+    db: Connection, now: datetime, destination: str, *, limit: int, taken: Collection[int]
+) -> list[int]:
+    """Return the ids of what waits for one destination and is not urgent, the longest due first."""
+    statement = _due(now).where(~NOTIFICATION.c.urgent, NOTIFICATION.c.destination == destination)
+    statement = statement.where(NOTIFICATION.c.id.not_in(taken)).order_by(NOTIFICATION.c.due_at)
+    return [id_ for id_, _ in _held(db, statement.limit(limit))]
+
+
+def claim(db: Connection, ids: Collection[int], *, until: datetime) -> list[Row]:
+    """Take notifications: hold them until the lease ends, and return them."""
+    if not ids:
+        return []
+    taken = update(NOTIFICATION).where(NOTIFICATION.c.id.in_(ids)).values(due_at=until, claimed_until=until)
     return sorted(rows(db, taken.returning(NOTIFICATION)), key=lambda row: row["id"])
 
 
@@ -121,9 +164,11 @@ def let_go(db: Connection, now: datetime) -> int:
     return db.execute(statement.values(due_at=now, claimed_until=None)).rowcount
 
 
-def next_due_at(db: Connection) -> datetime | None:
-    """Return when the next notification comes due."""
+def next_due_at(db: Connection, closed: Collection[str] = ()) -> datetime | None:
+    """Return when the next notification comes due; those to `closed` destinations do not count."""
     statement = select(NOTIFICATION.c.due_at).where(IS_OWED).order_by(NOTIFICATION.c.due_at).limit(1)
+    if closed:
+        statement = statement.where(NOTIFICATION.c.destination.not_in(sorted(closed)))
     found: datetime | None = db.execute(statement).scalar()
     return found
 
@@ -144,6 +189,81 @@ def overdue(db: Connection, now: datetime) -> tuple[int, datetime | None]:
     )
     count, oldest = db.execute(statement).one()
     return count, oldest
+
+
+def late(db: Connection, now: datetime, limit: int) -> list[Row]:
+    """Return what should have been told so long ago that the fallback hears of it now."""
+    statement = select(NOTIFICATION).where(
+        text("notification.state = 'owed' AND notification.fallback_at IS NOT NULL"),
+        NOTIFICATION.c.fallback_at <= now,
+    )
+    return rows(db, statement.order_by(NOTIFICATION.c.fallback_at).limit(limit))
+
+
+def waiting_for(
+    db: Connection, since: datetime, destinations: Collection[str], limit: int
+) -> list[tuple[int, str]]:
+    """Return id and destination of what waits longer than since for these, and does not say why."""
+    statement = select(NOTIFICATION.c.id, NOTIFICATION.c.destination).where(
+        IS_OWED,
+        NOTIFICATION.c.due_at <= since,
+        NOTIFICATION.c.why == "",
+        NOTIFICATION.c.claimed_until.is_(None),
+        NOTIFICATION.c.destination.in_(sorted(destinations)),
+    )
+    return _held(db, statement.limit(limit))
+
+
+def explain(db: Connection, whys: Mapping[int, str]) -> list[Row]:
+    """Write down why these wait; return them."""
+    by_why: dict[str, list[int]] = {}
+    for id_, why in whys.items():
+        by_why.setdefault(why, []).append(id_)
+    found: list[Row] = []
+    for why, ids in by_why.items():
+        statement = update(NOTIFICATION).where(NOTIFICATION.c.id.in_(ids), IS_OWED).values(why=why)
+        found += rows(db, statement.returning(NOTIFICATION))
+    return found
+
+
+def hurry(db: Connection, destinations: Collection[str], now: datetime) -> int:
+    """Make due what backs off for these destinations; return how much that is."""
+    backs_off = select(NOTIFICATION.c.id, NOTIFICATION.c.destination).where(
+        IS_OWED,
+        NOTIFICATION.c.attempts > 0,
+        NOTIFICATION.c.claimed_until.is_(None),
+        NOTIFICATION.c.due_at > now,
+        NOTIFICATION.c.due_at <= now + LONGEST_BACK_OFF,
+        NOTIFICATION.c.destination.in_(sorted(destinations)),
+    )
+    ids = [id_ for id_, _ in _held(db, backs_off)]
+    if ids:
+        db.execute(update(NOTIFICATION).where(NOTIFICATION.c.id.in_(ids), IS_OWED).values(due_at=now))
+    return len(ids)
+
+
+def find(db: Connection, ids: Collection[int]) -> dict[int, Row]:
+    """Return notifications by id, held until the commit."""
+    possible = [id_ for id_ in ids if abs(id_) < 2**63]  # no database has a greater one
+    statement = select(NOTIFICATION).where(NOTIFICATION.c.id.in_(possible)).order_by(NOTIFICATION.c.id)
+    return {row["id"]: row for row in rows(db, statement.with_for_update())}
+
+
+def replay(db: Connection, id_: int, fallback_at: datetime | None, now: datetime, why: str) -> None:
+    """Owe once more what was given up."""
+    statement = update(NOTIFICATION).where(NOTIFICATION.c.id == id_, NOTIFICATION.c.state == text("'failed'"))
+    db.execute(
+        statement.values(
+            state=NotificationState.OWED,
+            why=why,
+            created_at=now,  # the time for trying begins anew
+            due_at=now,
+            finished_at=None,
+            claimed_until=None,
+            fallback_at=fallback_at,
+        )
+    )
+    wake(db)
 
 
 def still_owed(db: Connection, ids: Sequence[int]) -> dict[int, Row]:
@@ -169,6 +289,31 @@ def first_told_at(db: Connection, incident_ids: Sequence[int]) -> dict[int, date
         NOTIFICATION.c.incident_id.in_(incident_ids), NOTIFICATION.c.state == NotificationState.SENT
     )
     return {row[0]: row[1] for row in db.execute(statement.group_by(NOTIFICATION.c.incident_id))}
+
+
+def incident_told_as(db: Connection, kind: str, dedup_key: str) -> int | None:
+    """Return the open incident that a service of this kind knows by this key, None where there is none."""
+    statement = select(CONVERSATION.c.incident_id).join(INCIDENT, INCIDENT.c.id == CONVERSATION.c.incident_id)
+    statement = statement.where(
+        INCIDENT.c.state != text("'resolved'"),
+        CONVERSATION.c.destination.startswith(f"{kind} ", autoescape=True),
+        CONVERSATION.c.ids["dedup_key"].as_string() == dedup_key,
+    )
+    found: int | None = db.execute(statement.order_by(INCIDENT.c.id.desc()).limit(1)).scalar()
+    return found
+
+
+def ambiguous_at(db: Connection, ids: Sequence[int]) -> dict[int, list[datetime]]:
+    """Return when attempts at these notifications ended without an answer, though they may have arrived."""
+    if not ids:
+        return {}
+    found: dict[int, list[datetime]] = {}
+    statement = select(ATTEMPT.c.notification_id, ATTEMPT.c.at).where(
+        ATTEMPT.c.notification_id.in_(ids), ATTEMPT.c.outcome == Outcome.AMBIGUOUS
+    )
+    for id_, at in db.execute(statement):
+        found.setdefault(id_, []).append(at)
+    return found
 
 
 def record_attempts(db: Connection, attempts: Sequence[Row]) -> None:

@@ -30,20 +30,20 @@ route:
 )
 ROOT = CONFIG.tree
 SCREEN = Target("console stdout", "screen", ROOT)
-INCIDENT = {"id": 7, "state": State.TRIGGERED, "revision": 3}
+INCIDENT = {"id": 7, "state": State.TRIGGERED, "severity": "warning", "revision": 3}
 
 
 def a_row(**changes: Any) -> dict[str, Any]:
     """Return something that is owed to the screen."""
     row = {"id": 1, "destination": SCREEN.destination, "reason": Reason.FIRST, "revision": 2, "attempts": 0}
-    return {**row, "due_at": START + 5 * SECOND, "claimed_until": None, **changes}
+    return {**row, "due_at": START + 5 * SECOND, "claimed_until": None, "urgent": False, **changes}
 
 
 def told(reason: Reason, owed: list[dict[str, Any]], sent_at: Any = None) -> tuple[list[Any], list[Any]]:
     """Return what is added to and changed in the outbox, as (reason, seconds from now) each."""
     conversations = {SCREEN.destination: {"sent_at": sent_at}} if sent_at else {}
     to = {SCREEN.destination: SCREEN}
-    telling = tell(INCIDENT, reason, to, owed=owed, conversations=conversations, now=START)
+    telling = tell(CONFIG, INCIDENT, reason, to, owed=owed, conversations=conversations, now=START)
     seconds = lambda row: (row["reason"], (row["due_at"] - START).total_seconds())  # noqa: E731
     return [seconds(row) for row in telling.added], [seconds(row) for row in telling.changed]
 
@@ -108,7 +108,7 @@ def test_one_row_is_changed_where_two_are_owed() -> None:
     """Of two rows that nobody holds, the older one takes the news."""
     owed = [a_row(id=1), a_row(id=2, reason=Reason.FALLBACK)]
     telling = tell(
-        INCIDENT, Reason.NOTE, {SCREEN.destination: SCREEN}, owed=owed, conversations={}, now=START
+        CONFIG, INCIDENT, Reason.NOTE, {SCREEN.destination: SCREEN}, owed=owed, conversations={}, now=START
     )
 
     assert [row["id"] for row in telling.changed] == [1]
@@ -117,7 +117,9 @@ def test_one_row_is_changed_where_two_are_owed() -> None:
 
 def test_a_page_is_never_queued_twice() -> None:
     """The key of a row is the incident, the destination and the revision that it is about."""
-    telling = tell(INCIDENT, Reason.NOTE, {SCREEN.destination: SCREEN}, owed=[], conversations={}, now=START)
+    telling = tell(
+        CONFIG, INCIDENT, Reason.NOTE, {SCREEN.destination: SCREEN}, owed=[], conversations={}, now=START
+    )
 
     assert telling.added[0]["key"] == "7:console stdout:3"
 

@@ -25,6 +25,7 @@ async def test_a_page_survives_an_outage(world: World) -> None:
 
 async def test_retries_back_off(world: World) -> None:
     """A service that is out is asked ever less often, but at least every five minutes."""
+    await world.routes("route: {receiver: ops}\nfallback_after: 1d\n")
     world.slack.fails_with(DOWN)
     await world.alertmanager.fires("DiskFull")
     await world.fast_forward(hours=1)
@@ -108,6 +109,7 @@ async def test_everything_refuses(world: World) -> None:
 
 async def test_after_a_day_it_is_given_up(world: World) -> None:
     """What could not be delivered for 24 hours is a dead letter, and the fallback is told."""
+    await world.routes("route: {receiver: ops}\nfallback_after: 2d\n")
     world.slack.fails_with(DOWN, "#ops")
     incident = await world.alertmanager.fires("DiskFull")
     await world.fast_forward(hours=23, minutes=50)

@@ -1,6 +1,6 @@
 """A new routing.yaml, and a process that starts anew, lose nothing."""
 
-from receiver.pipeline.deliver import Claim
+from receiver.pipeline.admit import Claim
 from tests.world import DOWN, RECEIVERS, World
 
 
@@ -74,7 +74,7 @@ async def test_a_worker_that_died_lets_go(world: World) -> None:
     """What a dead worker held is delivered by another when the lease is over."""
     await world.alertmanager.sends(SENT, settle=False)
     claimed = await world.services.claim(Claim(world.clock.now(), 10))
-    assert len(claimed) == 1
+    assert len(claimed.deliveries) == 1
     await world.restart()
     await world.fast_forward(seconds=119)
     world.slack.expect_nothing()
@@ -87,7 +87,7 @@ async def test_a_worker_that_died_lets_go(world: World) -> None:
 async def test_a_worker_that_was_only_slow(world: World) -> None:
     """A worker whose lease ran out does not finish what has news since: the news is told."""
     await world.alertmanager.sends(SENT, settle=False)
-    [delivery] = await world.services.claim(Claim(world.clock.now(), 10))
+    [delivery] = (await world.services.claim(Claim(world.clock.now(), 10))).deliveries
     world.clock.advance(minutes=3)  # the process was stopped for a while
     await world.alertmanager.sends(ENDED, settle=False)
     await world.services.deliver(delivery)  # with what was known at the claim
