@@ -33,6 +33,7 @@ from receiver.channels.words import (
     links,
     one_line,
     pairs,
+    short,
     summary,
     where,
 )
@@ -298,7 +299,7 @@ def alert(to: OpsgenieConfig, message: Message, alias: str) -> bytes:
         "tags": _listed(to.tags, MOST_TAGS, LONGEST_TAG),
         "actions": _listed(to.actions, MOST_ACTIONS, LONGEST_ACTION),
         "details": _details(to, message),
-        "entity": cut(one_line(to.entity or where(labels)), MAX_ENTITY),
+        "entity": short(to.entity or where(labels), MAX_ENTITY),
         "source": _source(to),
         "note": cut(to.note, MAX_NOTE),
     }
@@ -387,12 +388,12 @@ def _priority(to: OpsgenieConfig, severity: str) -> Priority:
 
 
 def _source(to: OpsgenieConfig) -> str:
-    return cut(one_line(to.source or "Tocsin"), MAX_SOURCE)
+    return short(to.source or "Tocsin", MAX_SOURCE)
 
 
 def _actor(message: Message) -> str:
     who = message.facts["incident"]["acknowledged_by"] if message.event is MessageEvent.ACKNOWLEDGED else None
-    return cut(one_line(who or "Tocsin"), MAX_USER)
+    return short(who or "Tocsin", MAX_USER)
 
 
 def _reason(message: Message) -> str:
@@ -419,4 +420,4 @@ def _check(answer: Answer, said: dict[str, Any] | None, url: str, now: datetime)
 def _complaint(said: dict[str, Any]) -> str:
     errors = said.get("errors")
     listed = [f"{name}: {error}" for name, error in errors.items()] if isinstance(errors, dict) else []
-    return cut(one_line(" ".join([str(said.get("message", "it does not say why")), *listed])), 500)
+    return short(" ".join([str(said.get("message", "it does not say why")), *listed]), 500)

@@ -30,7 +30,6 @@ from receiver.channels.words import (
     alert_text,
     as_json,
     as_mapping,
-    cut,
     dedup_key,
     digest,
     fitting,
@@ -38,6 +37,7 @@ from receiver.channels.words import (
     links,
     one_line,
     pairs,
+    short,
     summary,
     where,
 )
@@ -222,7 +222,7 @@ def event(to: PagerDutyConfig, message: Message, key: str, name: str, action: st
     head = {"routing_key": key, "event_action": action, "dedup_key": name}
     if action != "trigger":
         return as_json(head)
-    return fitting(lambda size: head | _trigger(to, message, size), MAX_EVENT)
+    return fitting(lambda size: head | _trigger(to, message, size), message.facts, MAX_EVENT)
 
 
 def _trigger(to: PagerDutyConfig, message: Message, size: Size) -> dict[str, Any]:
@@ -286,7 +286,7 @@ def _severity(to: PagerDutyConfig, ours: str) -> Severity:
 
 
 def _field(text: str) -> str:
-    return cut(one_line(text), MAX_FIELD)
+    return short(text, MAX_FIELD)
 
 
 def _check_taken(answer: Answer, said: dict[str, Any] | None, service: str) -> None:
@@ -303,7 +303,7 @@ def _complaint(said: dict[str, Any] | None) -> str:
         return "it does not say why"
     errors = said.get("errors")
     listed = [str(error) for error in errors] if isinstance(errors, list) else []
-    return cut(one_line(": ".join([str(said.get("message") or said.get("status")), "; ".join(listed)])), 500)
+    return short(": ".join([str(said.get("message") or said.get("status")), "; ".join(listed)]), 500)
 
 
 def _secrets(configs: Sequence[PagerDutyConfig]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from receiver.channels.base import Forged, Heard, Inbound
-from receiver.channels.words import as_mapping, cut, lines, one_line
+from receiver.channels.words import as_mapping, lines, short
 from receiver.policy.incident import Verb
 
 log = structlog.get_logger()
@@ -67,9 +67,9 @@ def heard(inbound: Inbound) -> list[Heard]:
             incident_id=None,
             dedup_key=key,
             contact=("pagerduty", str(agent.get("id", ""))),
-            person=cut(one_line(str(agent.get("summary") or agent.get("id") or "somebody")), LONGEST_NAME),
+            person=short(str(agent.get("summary") or agent.get("id") or "somebody"), LONGEST_NAME),
             key=f"pagerduty:{happened.get('id') or hashlib.sha256(inbound.body).hexdigest()}",
-            text=cut(lines(text), LONGEST_NOTE) if isinstance(text, str) else "",
+            text=short(text, LONGEST_NOTE, lines) if isinstance(text, str) else "",
         )
     ]
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import unicodedata
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -11,7 +11,13 @@ from pydantic import AfterValidator
 from receiver.channels.base import Message, Sent
 
 MAX_URL = 2000  # a longer link is left out: a shortened one leads nowhere
-INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, formatting and half characters: nobody means them
+BREAKS = re.compile(r"[\t\r\n\x0b\x0c\x85\u2028\u2029]")
+INVISIBLE = (
+    re.compile(  # control, formatting and half characters; \u200d stays, it joins the parts of an emoji
+        r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+        r"\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+    )
+)
 
 
 class Size(NamedTuple):
@@ -50,26 +56,33 @@ def lines(text: str) -> str:
     return "\n".join(_clean(line).rstrip() for line in text.splitlines())
 
 
+def short(text: str, longest: int, tidy: Callable[[str], str] = one_line) -> str:
+    """Return the text tidied and no longer than that; what would be cut off anyway is not looked at."""
+    return cut(tidy(text[: 2 * longest + 100]), longest)
+
+
 def cut(text: str, longest: int) -> str:
     """Return the text, shortened visibly where it is too long."""
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
 def summary(facts: Mapping[str, Any], longest: int) -> str:
-    """Return one line for a lock screen: what it is, how much of it, and what its alerts say is wrong."""
+    """Return one line for a lock screen: what it is, how much of it, where, and what is wrong."""
     incident = facts["incident"]
     drill = "[DRILL] " if incident["drill"] else ""
     firing = incident["alerts"]["firing"]
     many = f" ({firing} firing)" if firing > 1 and incident["state"] != "resolved" else ""
-    title = one_line(incident["title"])
-    what = one_line(incident["annotations"].get("summary") or where(incident["labels"]))
+    title = short(incident["title"], longest // 2)
+    place = short(incident["where"], longest // 3)
+    what = short(incident["annotations"].get("summary", ""), longest)
+    at = f" · {place}" if place and place not in f"{title} {what}" else ""
     said = f": {what}" if what and what not in title else ""
-    return cut(f"{drill}{cut(title, longest // 2)}{many}{said}", longest)
+    return cut(f"{drill}{title}{many}{at}{said}", longest)
 
 
 def where(labels: Mapping[str, str]) -> str:
-    """Return the label that says where it happens, nothing if none does."""
-    names = ("instance", "pod", "node", "host", "service", "job", "cluster")
+    """Return the label that says what is affected, nothing if none does."""
+    names = ("instance", "pod", "node", "host", "service", "deployment", "namespace", "cluster", "job")
     return next((labels[name] for name in names if labels.get(name)), "")
 
 
@@ -113,19 +126,32 @@ def _alert(alert: Mapping[str, Any], size: Size) -> str:
 def pairs(given: Mapping[str, str], size: Size) -> dict[str, str]:
     """Return labels or annotations, in order and shortened."""
     return {
-        cut(one_line(name), size.longest): cut(lines(value), size.longest)
+        short(name, size.longest): short(value, size.longest, lines)
         for name, value in sorted(given.items())[: size.pairs]
     }
 
 
-def fitting(make: Callable[[Size], dict[str, Any]], limit: int) -> bytes:
-    """Return as JSON the most of what `make` makes that stays within the limit of bytes."""
+def fitting(make: Callable[[Size], dict[str, Any]], facts: Mapping[str, Any], limit: int) -> bytes:
+    """Return as JSON the most of what `make` makes of the facts that stays within the limit of bytes."""
     content = b""
     for size in SIZES:
+        if size is not SIZES[-1] and _least(facts["alerts"], size) > limit:
+            continue  # counting is cheap, and a storm has no time for what cannot fit
         content = as_json(make(size))
         if len(content) <= limit:
             break
     return content
+
+
+def _least(alerts: Sequence[Mapping[str, Any]], size: Size) -> int:
+    """Return how many bytes the alerts take at least."""
+    values = (
+        value
+        for alert in alerts[: size.alerts]
+        for kind in ("labels", "annotations")
+        for value in list(alert[kind].values())[: size.pairs]
+    )
+    return sum(min(len(value), size.longest) for value in values)
 
 
 def as_json(content: object) -> bytes:
@@ -171,12 +197,6 @@ def _set(labels: Mapping[str, str]) -> str:
 
 
 def _clean(text: str) -> str:
-    return "".join(
-        c if c.isascii() and c.isprintable() else " " if c in "\r\n\t" else _visible(c) for c in text
-    )
-
-
-def _visible(character: str) -> str:
-    if character == "\u200d":
-        return character  # joins the parts of an emoji
-    return "" if unicodedata.category(character) in INVISIBLE else character
+    if text.isprintable() and text.isascii():
+        return text
+    return INVISIBLE.sub("", BREAKS.sub(" ", text))
