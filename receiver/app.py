@@ -16,12 +16,14 @@ from typing import IO
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from receiver.channels import open_channels
 from receiver.channels.client import Client
 from receiver.clock import Clock, SystemClock
 from receiver.config import Settings
 from receiver.config import load as load_config
+from receiver.polling import Polling
 from receiver.services import Services, identity_of
 from receiver.store import schema
 from receiver.store.database import DatabaseFailure, Writer, connect, sqlite_file
@@ -40,7 +42,7 @@ class CannotStartError(Exception):
     """The service cannot start; the text says why and what to do."""
 
 
-def make_app(services: Services) -> FastAPI:
+def make_app(services: Services) -> ASGIApp:
     """Return the web application."""
     app = FastAPI(
         title="Tocsin",
@@ -54,9 +56,7 @@ def make_app(services: Services) -> FastAPI:
     problems.install(app)
     for part in (alertmanager.router, answers.router, api.router, health.router, ui.router):
         app.include_router(part)
-    app.add_middleware(Door, services=services)
-    app.add_middleware(Edge)
-    return app
+    return Edge(Door(app, services))
 
 
 @asynccontextmanager
@@ -139,7 +139,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], door: socket.soc
         )
         if sqlite_file(settings.database_url) is not None:
             await services.take_over()  # we are alone here: whoever held a page is gone
-        worker = asyncio.create_task(Worker(services).run())
+        worker = asyncio.create_task(_work(services))
         reloads: set[asyncio.Task[list[str]]] = set()
         loop = asyncio.get_running_loop()
         for stop in (signal.SIGTERM, signal.SIGINT):
@@ -157,6 +157,12 @@ async def serve(settings: Settings, environ: Mapping[str, str], door: socket.soc
             worker.result()
 
 
+async def _work(services: Services) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Worker(services).run())
+        group.create_task(Polling(services).run())
+
+
 def run(settings: Settings, environ: Mapping[str, str], *, migrations: bool, insecure: bool) -> None:
     """Check that we may serve, bring the database up to date, and serve."""
     if settings.host not in {"127.0.0.1", "::1", "localhost"} and not insecure:
@@ -168,7 +174,9 @@ def run(settings: Settings, environ: Mapping[str, str], *, migrations: bool, ins
         raise CannotStartError(f"there is no {settings.config}; name another with --config")
     with alone(settings.database_url):
         _prepare(settings.database_url, migrations=migrations)
-        sys.setswitchinterval(0.0005)  # the writer's thread must not keep answers waiting
+        # The event loop asks the writer's thread for the interpreter at every connection it accepts: at half
+        # a millisecond each the backlog of a storm overflowed, and who was turned away came seconds later.
+        sys.setswitchinterval(0.0001)
         gc.freeze()  # what is loaded now stays; collecting it again and again would only cost time
         gc.set_threshold(20_000, 20, 20)  # a request makes thousands of objects, and hardly a cycle
         with _bound(settings) as door:

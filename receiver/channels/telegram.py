@@ -261,6 +261,7 @@ async def _begin(
         except Migrated as moved:
             if chat_id == moved.chat_id:
                 raise
+            log.warning("telegram.group_moved", destination=to.destination, chat_id=moved.chat_id)
             chat_id = moved.chat_id
             notes.append(f"the group became a supergroup: set chat_id: {moved.chat_id} in routing.yaml")
         except NoThread:

@@ -7,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.fakes.http import FakeHttp, Reply, Request, as_json
@@ -115,8 +115,9 @@ class FakeTelegram(FakeHttp):
         self.toasts: dict[str, str] = {}  # callback query id to what the person read
         self.webhook: dict[str, Any] | None = None
         self.updates: deque[dict[str, Any]] = deque()
-        self.is_read = asyncio.Event()  # somebody waits for updates
-        self._poll: asyncio.Future[None] | None = None
+        self.conflicts = 0  # two asked for updates at the same time
+        self._changed = asyncio.Event()
+        self._poll: Any = None  # a future that ends a question
         self._update_id = 913527394
         self._query_id = 688111769854308995
 
@@ -138,6 +139,22 @@ class FakeTelegram(FakeHttp):
 
     def shown(self, chat_id: int = SUPERGROUP) -> list[Shown]:
         return list(self.chats[chat_id].messages.values())
+
+    async def __aenter__(self) -> Self:
+        self.loop = asyncio.get_running_loop()  # for tests that live in another thread
+        return await super().__aenter__()
+
+    async def until(self, is_so: Callable[[], object]) -> None:
+        """Return when something is so, which a call to us makes so."""
+        async with asyncio.timeout(10):
+            while not is_so():
+                self._changed.clear()
+                await self._changed.wait()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody waits for updates."""
+        return self._poll is not None and not self._poll.done()
 
     async def press(
         self,
@@ -192,7 +209,7 @@ class FakeTelegram(FakeHttp):
             await self._post(update)
         else:
             self.updates.append(update)
-            if self._poll and not self._poll.done():
+            if self.is_asked:
                 self._poll.set_result(None)
         return update
 
@@ -214,6 +231,7 @@ class FakeTelegram(FakeHttp):
         if found is None:
             return Refused(404, "Not Found").reply()
         self.calls.append(found[2])
+        asyncio.get_running_loop().call_soon(self._changed.set)  # after the answer is made
         if found[1] != TOKEN:
             return Refused(401, "Unauthorized").reply()
         method: Callable[[dict[str, Any]], Any] | None = getattr(self, f"_{found[2].lower()}", None)
@@ -302,7 +320,8 @@ class FakeTelegram(FakeHttp):
             )
         while self.updates and self.updates[0]["update_id"] < given.get("offset", 0):
             self.updates.popleft()
-        if self._poll and not self._poll.done():
+        if self.is_asked:
+            self.conflicts += 1
             self._poll.set_exception(
                 Refused(
                     409,
@@ -310,7 +329,6 @@ class FakeTelegram(FakeHttp):
                 )
             )
         waiting = self._poll = asyncio.get_running_loop().create_future()
-        self.is_read.set()
 
         async def later() -> Reply:
             try:
