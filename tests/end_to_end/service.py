@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from anyio.from_thread import start_blocking_portal
 from sqlalchemy import select, update
 
-from receiver.pipeline.deliver import LEASE
+from receiver.pipeline.admit import LEASE
 from receiver.policy.incident import Reason
 from receiver.store.database import connect
 from receiver.store.incidents import ALERT, INCIDENT
