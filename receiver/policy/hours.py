@@ -64,7 +64,8 @@ class _MachineZone(tzinfo):
 
 
 @lru_cache(maxsize=1024)
-def _zone(name: str) -> tzinfo:
+def zone(name: str) -> tzinfo:
+    """Return the time zone of this name; ValueError if there is none."""
     if name in {"", "UTC"}:
         return UTC
     if name == "Local":
@@ -76,8 +77,11 @@ def _zone(name: str) -> tzinfo:
 
 
 def _check_location(name: str) -> str:
-    _zone(name)
+    zone(name)
     return name
+
+
+Location = Annotated[str, AfterValidator(_check_location)]
 
 
 class Window(Record):
@@ -88,7 +92,7 @@ class Window(Record):
     days_of_month: tuple[DaySpan, ...] | None = None
     months: tuple[MonthSpan, ...] | None = None
     years: tuple[YearSpan, ...] | None = None
-    location: Annotated[str, AfterValidator(_check_location)] = "UTC"
+    location: Location = "UTC"
 
     @cached_property
     def stretches(self) -> tuple[tuple[int, int], ...]:
@@ -106,7 +110,7 @@ class Window(Record):
     @cached_property
     def zone(self) -> tzinfo:
         """Return the zone whose wall clock counts."""
-        return _zone(self.location)
+        return zone(self.location)
 
 
 def _minutes(clock_time: str) -> int:
