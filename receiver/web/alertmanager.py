@@ -5,12 +5,14 @@ import hmac
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
+from pydantic_core import to_json
+from starlette.responses import Response
+from starlette.types import Receive, Scope
 
 from receiver import metrics
 from receiver.config import Credentials, credentials
@@ -32,7 +34,7 @@ EXCERPT = 65536  # bytes kept of a body that is refused
 PATH = "/webhooks/alertmanager"
 ACCEPTED = metrics.PAYLOADS.labels("accepted")
 
-Answer = JSONResponse
+Headers = Mapping[bytes, bytes]
 
 WEBHOOK_BODY: dict[str, Any] = {
     "requestBody": {
@@ -75,24 +77,25 @@ def source_in(path: str) -> str | None:
 
 @router.post(PATH, openapi_extra=WEBHOOK_BODY, summary="Take a group of alerts.")
 @router.post("/", openapi_extra=WEBHOOK_BODY, summary="The same; existing configurations point here.")
-async def receive(request: Request, services: Annotated[Services, Depends(services_of)]) -> Answer:
+async def receive_any(request: Request, services: Annotated[Services, Depends(services_of)]) -> Response:
     """Answer after what the body says is on disk."""
-    return await answer(request, services, None)
+    return await answer(request.scope, request.receive, services, None)
 
 
 @router.post(PATH + "/{source}", openapi_extra=WEBHOOK_BODY, summary="The same, from a named source.")
 async def receive_from(
     request: Request, services: Annotated[Services, Depends(services_of)], source: str
-) -> Answer:
+) -> Response:
     """Answer after what the body says is on disk."""
-    return await answer(request, services, source)
+    return await answer(request.scope, request.receive, services, source)
 
 
-async def answer(request: Request, services: Services, source: str | None) -> Answer:
+async def answer(scope: Scope, receive: Receive, services: Services, source: str | None) -> Response:
     """Return the answer to one body, after what it says is on disk."""
+    headers = dict(scope["headers"])
     try:
-        named = _source(request, services, source)
-        body = await _body(request, services, named)
+        named = _source(headers, services, source)
+        body = await _body(headers, receive, services, named)
         taken = await _take(services, named, body)
     except Refusal as refusal:
         metrics.PAYLOADS.labels(refusal.outcome).inc()
@@ -102,7 +105,7 @@ async def answer(request: Request, services: Services, source: str | None) -> An
     return taken
 
 
-async def _take(services: Services, source: str, body: bytes) -> JSONResponse:
+async def _take(services: Services, source: str, body: bytes) -> Response:
     now = services.clock.now()
     try:
         said = understand(body, source=source, now=now)
@@ -117,11 +120,12 @@ async def _take(services: Services, source: str, body: bytes) -> JSONResponse:
         reason = str(error) if isinstance(error, Overloaded) else "the database does not take it now"
         refusal = problem(503, f"{reason}; send it again", headers={"Retry-After": "5"})
         raise Refusal("unavailable", refusal) from None
-    return JSONResponse({
+    said_back = {
         "status": "repeat" if accepted.is_repeat else "accepted",
-        "incidents": list(accepted.incident_ids),
+        "incidents": accepted.incident_ids,
         "quarantined": len(said.unusable),
-    })  # fmt: skip
+    }
+    return Response(to_json(said_back), media_type="application/json")
 
 
 async def _set_aside(services: Services, misfit: Misfit) -> None:
@@ -133,7 +137,7 @@ async def _set_aside(services: Services, misfit: Misfit) -> None:
         ) from None
 
 
-def _source(request: Request, services: Services, name: str | None) -> str:
+def _source(headers: Headers, services: Services, name: str | None) -> str:
     """Return the name of the source that speaks; Refusal where it may not."""
     sources = services.config.source_named
     if not sources and (name is None or NAME.fullmatch(name)):
@@ -144,17 +148,17 @@ def _source(request: Request, services: Services, name: str | None) -> str:
         )
     candidates = [sources[name]] if name is not None else list(sources.values())
     for source in candidates:
-        if _is_believed(request, credentials(source)):
+        if _is_believed(headers, credentials(source)):
             return source.name
-    headers = {"WWW-Authenticate": 'Bearer realm="tocsin", Basic realm="tocsin"'}
+    asked = {"WWW-Authenticate": 'Bearer realm="tocsin", Basic realm="tocsin"'}
     detail = "a valid credential of the source is missing; set `authorization` or `basic_auth` in http_config"
-    raise Refusal("unauthorized", problem(401, detail, headers=headers))
+    raise Refusal("unauthorized", problem(401, detail, headers=asked))
 
 
-def _is_believed(request: Request, wanted: Credentials) -> bool:
+def _is_believed(headers: Headers, wanted: Credentials) -> bool:
     if not wanted.is_required:
         return True
-    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+    scheme, _, shown = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() == "bearer":
         return _is_one_of(shown.strip().encode(), [token.encode() for token in wanted.tokens])
     if scheme.lower() == "basic":
@@ -172,24 +176,24 @@ def _is_one_of(shown: bytes, secret: list[bytes]) -> bool:
     return sum(hmac.compare_digest(shown, one) for one in secret) > 0
 
 
-async def _body(request: Request, services: Services, source: str) -> bytes:
+async def _body(headers: Headers, receive: Receive, services: Services, source: str) -> bytes:
     """Return the body; one that is too large or too slow is refused before it costs much."""
     chunks: list[bytes] = []
-    size = 0
-    too_large = int(request.headers.get("content-length") or 0) > LARGEST
+    size, more = 0, True
+    too_large = int(headers.get(b"content-length") or 0) > LARGEST
     try:
         async with asyncio.timeout(READ_SECONDS):
-            async for chunk in request.stream():
-                size += len(chunk)
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refusal("disconnected", problem(400, "the connection ended before the body did"))
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
                 too_large = too_large or size > LARGEST
-                chunks.append(chunk)
-                if too_large:
-                    break
+                more = message.get("more_body", False) and not too_large
     except TimeoutError:
         detail = f"the body did not arrive within {READ_SECONDS:g} s; send it again"
         raise Refusal("slow", problem(503, detail, headers={"Connection": "close"})) from None
-    except ClientDisconnect:
-        raise Refusal("disconnected", problem(400, "the connection ended before the body did")) from None
     body = b"".join(chunks)
     if too_large:
         why = f"the body is larger than {LARGEST} bytes; set max_alerts in Alertmanager"

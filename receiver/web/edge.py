@@ -1,12 +1,12 @@
 """What happens to every request, whatever it asks for?"""
 
 import re
-from secrets import token_hex
+from random import getrandbits
 from urllib.parse import urlsplit
 
 import structlog
 from fastapi import HTTPException
-from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from receiver.logs import request_id
@@ -42,7 +42,7 @@ class Edge:
             return
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
-        name = given if ID.fullmatch(given) else token_hex(8)
+        name = given if ID.fullmatch(given) else f"{getrandbits(64):016x}"  # a name, no secret
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -91,10 +91,9 @@ def _bounded(receive: Receive) -> Receive:
 
 
 class Door:
-    """Takes what Alertmanager posts past the framework: routing and dependencies cost more than the work.
+    """Takes what Alertmanager posts past the framework: its stack and its routing cost more than the work.
 
-    The routes of `alertmanager.router` describe the same endpoints for /openapi.json; both call
-    `alertmanager.answer`.
+    The routes of `alertmanager.router` describe the same endpoints for /openapi.json.
     """
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
@@ -105,14 +104,14 @@ class Door:
         if scope["type"] == "http" and scope["method"] == "POST":
             source = alertmanager.source_in(scope["path"])
             if source is not None:
-                response = await self._answer(Request(scope, receive), source)
+                response = await self._answer(scope, receive, source)
                 await response(scope, receive, send)
                 return
         await self._app(scope, _bounded(receive), send)
 
-    async def _answer(self, request: Request, source: str) -> alertmanager.Answer:
+    async def _answer(self, scope: Scope, receive: Receive, source: str) -> Response:
         try:
-            return await alertmanager.answer(request, self._services, source or None)
+            return await alertmanager.answer(scope, receive, self._services, source or None)
         except Exception:
             # Alertmanager sends it again only after a 5xx, and a bug of ours must not lose a page.
             log.exception("payload.failed")
