@@ -21,7 +21,7 @@ from receiver.store.tables import Incident, Notification
 from receiver.worker import Worker
 from tests.fakes.clock import FakeClock
 from tests.fakes.http import Reply, Request
-from tests.fakes.slack import TOKEN, FakeSlack
+from tests.fakes.slack import TOKEN, FakeSlack, words_of
 from tests.fakes.webhook import FakeWebhook
 
 CHANNELS = ("#ops", "#dev", "#page", "#quiet", "#fallback")
@@ -76,6 +76,8 @@ class Workspace(FakeSlack):
 
     def answer(self, request: Request) -> Reply:
         self.calls_made += 1
+        if request.path.startswith("/actions/"):
+            return super().answer(request)
         content = request.json()
         broken = self.broken.get("") or self.broken.get(self._name(content["channel"]))
         if broken is not None:
@@ -138,13 +140,6 @@ class Program(FakeWebhook):
 
     def expect_nothing(self) -> None:
         assert self.bodies[self._seen :] == []
-
-
-def words_of(content: dict[str, Any]) -> str:
-    """Return everything that a Slack message says."""
-    blocks = [block for part in content.get("attachments", []) for block in part["blocks"]]
-    texts = [text for block in blocks for text in [block.get("text"), *block.get("elements", [])] if text]
-    return "\n".join([content.get("text", ""), *(text["text"] for text in texts)])
 
 
 @dataclass
@@ -266,6 +261,7 @@ class Process:
     async def work(self) -> int:
         """Do once what is due; return how much that was."""
         reviewed = await self.services.review(self._clock.now())
+        reviewed += await self.services.look_after(self._clock.now())
         delivered = await self.worker.deliver_due()
         await self.worker.settle()
         return reviewed + delivered
@@ -341,7 +337,7 @@ class World:
         """Let time pass, from one moment at which something is due to the next."""
         until = self.clock.now() + timedelta(**duration)
         while True:
-            moment = await self.services.read(next_moment, self.clock.now())
+            moment = await self.services.read(next_moment, self.clock.now(), self.worker.next_at)
             if moment is None or moment > until:
                 break
             self.clock.advance(seconds=(moment - self.clock.now()).total_seconds())
@@ -401,14 +397,20 @@ def due(db: Connection, now: datetime) -> int:
     return int(db.execute(notifications).scalar_one() + db.execute(incidents).scalar_one())
 
 
-def next_moment(db: Connection, now: datetime) -> datetime | None:
-    """Return when the next thing will be due."""
+def next_moment(db: Connection, now: datetime, usable_at: datetime | None = None) -> datetime | None:
+    """Return when the next thing will be due; `usable_at` is when a bucket or breaker lets somebody through."""
     notifications = select(func.min(Notification.due_at)).where(
         Notification.state == NotificationState.OWED,  # type: ignore[arg-type]
         Notification.due_at > now,  # type: ignore[arg-type]
     )
     incidents = select(func.min(Incident.review_at)).where(Incident.review_at > now)  # type: ignore[arg-type, operator]
-    moments = [db.execute(one).scalar() for one in (notifications, incidents)]
+    late = select(func.min(Notification.fallback_at)).where(
+        Notification.state == NotificationState.OWED,  # type: ignore[arg-type]
+        Notification.fallback_at > now,  # type: ignore[arg-type, operator]
+    )
+    moments = [db.execute(one).scalar() for one in (notifications, incidents, late)]
+    if usable_at is not None and usable_at > now and due(db, now):
+        moments.append(usable_at)
     return min((moment for moment in moments if moment is not None), default=None)
 
 

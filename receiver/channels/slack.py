@@ -1,18 +1,23 @@
 """How is an incident told in Slack, and kept up to date there?"""
 
-import asyncio
 import hashlib
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
+import structlog
 from pydantic import SecretStr, model_validator
 
 from receiver.channels.base import (
     DEFAULT_TIMEOUT,
     ChannelConfig,
     ChannelError,
+    Heard,
+    Inbound,
     MarkupRefused,
     Message,
     PermanentFailure,
@@ -25,13 +30,15 @@ from receiver.channels.base import (
     read_secret,
 )
 from receiver.channels.client import Answer, Client, check, origin_of
+from receiver.channels.slack_answers import check_signature, is_slacks, presses
+from receiver.channels.slack_blocks import MAX_TEXT, fitted, looks
 from receiver.clock import Clock
-from receiver.policy.incident import MessageEvent, Reason
+from receiver.policy.incident import Reason
 from receiver.policy.throttle import Limit
 
-MAX_SECTION = 3000  # section.text: "must be less than 3001 characters"
-MAX_TEXT = 4000  # longer top-level texts are shown badly, and cut at 40,000
-MAX_CONTEXT = 2000  # a context element holds less than a section
+log = structlog.get_logger()
+
+CONFIRMS_WITHIN = 5.0  # seconds; nobody waits for it, and the press has counted already
 
 RETRIED = {  # error codes about the moment, with the seconds to wait where it is long
     "ratelimited": None,
@@ -49,27 +56,31 @@ REFUSED = {  # the message itself is wrong; said plainly it may pass
     *("msg_too_long", "msg_blocks_too_long", "too_many_attachments"),
 }
 ADVICE = {
-    "channel_not_found": "check the channel's name, or invite the app to it",
-    "not_in_channel": "invite the app to the channel",
-    "is_archived": "choose another channel",
+    "account_inactive": "install the app again and renew the token",
+    "action_prohibited": "an administrator forbids it; ask for an exception or choose another channel",
     "channel_is_archived": "choose another channel",
+    "channel_not_found": "check the channel's name, or invite the app to it",
     "invalid_auth": "check the token",
-    "token_revoked": "install the app again and renew the token",
+    "invalid_token": "the webhook's URL is not right; copy it again",
+    "is_archived": "choose another channel",
     "missing_scope": "give the app the scope chat:write",
+    "no_active_hooks": "the webhook was switched off; create a new one",
+    "no_permission": "install the app again, with the scope chat:write",
     "no_service": "the webhook was removed; create a new one",
+    "no_team": "the workspace is gone; create a webhook in another",
+    "not_authed": "the token is empty",
+    "not_in_channel": "invite the app to the channel",
+    "restricted_action": "an administrator restricts who may post there; choose another channel",
+    "team_access_not_granted": "let an administrator approve the app for the workspace",
+    "token_expired": "renew the token",
+    "token_revoked": "install the app again and renew the token",
+    "user_not_found": "the person is gone; choose another channel",
 }
 BROADCAST = {  # a thread notifies only those who follow it; these ask someone to act
     *(Reason.NEW_ALERTS, Reason.MORE_SEVERE, Reason.REOPENED),
     *(Reason.UNACKNOWLEDGED, Reason.REPEAT_DUE, Reason.FALLBACK),
+    *(Reason.ESCALATED, Reason.SNOOZE_OVER),
 }
-COLORS = {
-    "critical": "#c62828",
-    "page": "#c62828",
-    "error": "#c62828",
-    "warning": "#f9a825",
-    "info": "#1565c0",
-}
-ACKNOWLEDGED, RESOLVED, UNKNOWN = "#6a1b9a", "#2e7d32", "#c62828"
 
 
 class SlackConfig(ChannelConfig):
@@ -83,6 +94,8 @@ class SlackConfig(ChannelConfig):
     channel: str | None = None  # a webhook has one of its own
     username: str | None = None
     icon_emoji: str | None = None
+    signing_secret: SecretStr | None = None  # of the app: shows that a press comes from Slack
+    signing_secret_file: str | None = None  # read at every press
     timeout: Timeout = DEFAULT_TIMEOUT
     allow_private_addresses: bool = False  # for a server that speaks Slack's language at home
 
@@ -98,12 +111,30 @@ class SlackConfig(ChannelConfig):
             raise ValueError("an app needs the channel to post to; a webhook has one of its own")
         if not is_web_address(self.app_url):
             raise ValueError("app_url is not a URL")
+        if self.signing_secret is not None and self.signing_secret_file is not None:
+            raise ValueError("signing_secret and signing_secret_file exclude each other; keep one")
+        if self.signing_secret is not None and not self.signing_secret.get_secret_value().strip():
+            raise ValueError("signing_secret is empty; leave the key out, or copy it from the app's page")
         return self
 
     @property
     def is_app(self) -> bool:
         """Whether messages are posted by an app, which can edit them."""
         return self.app_token is not None or self.app_token_file is not None
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether Slack tells us which buttons are pressed."""
+        return self.signing_secret is not None or self.signing_secret_file is not None
+
+    @property
+    def service(self) -> str:
+        """The server; a webhook whose URL lies in a file stands for itself."""
+        if self.api_url_file is not None:
+            return f"slack {self.api_url_file}"
+        url = self.api_url.get_secret_value() if self.api_url is not None else self.app_url
+        host = urlsplit(url).hostname
+        return "slack" if host in {"slack.com", "hooks.slack.com"} else f"slack {host}"
 
     @property
     def destination(self) -> str:
@@ -118,14 +149,23 @@ class SlackConfig(ChannelConfig):
         return f"slack {self.channel} via {way}" if self.channel else f"slack {way}"
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """All calls that say one message: to whom, with which token, and until when."""
+
+    to: SlackConfig
+    token: str
+    ends: float  # of the clock's elapsed seconds
+
+
 class Slack:
-    """Posts messages, and edits and answers those of an app."""
+    """Posts messages, edits and answers those of an app, and hears which buttons are pressed."""
 
     Config: ClassVar[type[ChannelConfig]] = SlackConfig
     needs_templates: ClassVar[bool] = True
     takes_digests: ClassVar[bool] = True
-    destination_limit: ClassVar[Limit | None] = None
-    service_limit: ClassVar[Limit | None] = None
+    destination_limit: ClassVar[Limit | None] = Limit(1, timedelta(seconds=1), burst=3)  # each channel
+    service_limit: ClassVar[Limit | None] = Limit(300, timedelta(minutes=1), burst=30)  # "several hundred"
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
@@ -133,62 +173,91 @@ class Slack:
 
     async def send(self, to: SlackConfig, message: Message, earlier: Sent | None) -> Sent:
         """Post the message, or bring the earlier one up to date and say in its thread what changed."""
-        seconds = to.timeout.total_seconds()
+        token = read_secret(to.app_token, to.app_token_file)
+        if not (token.isascii() and token.isprintable()):
+            raise PermanentFailure("the app token holds characters that no token has")
+        exchange = Exchange(to, token, self._clock.elapsed() + to.timeout.total_seconds())
         try:
-            async with asyncio.timeout(seconds):  # all calls together: a lease waits for no one
-                if not to.is_app:
-                    return await self._post_webhook(to, message)
-                token = read_secret(to.app_token, to.app_token_file)
-                return await self._converse(to, token, message, earlier)
-        except TimeoutError:
-            raise TemporaryFailure(f"Slack took longer than {seconds:g} s") from None
+            if to.is_app:
+                return await self._converse(exchange, message, earlier)
+            return await self._post_webhook(exchange, message)
         except MarkupRefused as failure:
             if message.is_plain:  # nothing simpler is left to try
                 raise PermanentFailure(failure.reason, answer=failure.answer) from None
             raise
 
+    def hear(self, inbound: Inbound, configs: Sequence[SlackConfig]) -> list[Heard]:
+        """Return which buttons were pressed; other interactions say nothing to us."""
+        secrets = []
+        for config in configs:
+            try:
+                secrets.append(read_secret(config.signing_secret, config.signing_secret_file))
+            except PermanentFailure as failure:  # the secret of another app may still match
+                log.warning("slack.signing_secret.unreadable", reason=failure.reason)
+        check_signature(inbound, secrets)
+        return presses(inbound.body)
+
+    async def confirm(self, heard: Heard, said: str, configs: Sequence[SlackConfig]) -> None:
+        """Say to the person alone what came of it, at the address that came with the press."""
+        url = heard.reply_to.get("response_url", "")
+        config = next((one for one in configs if is_slacks(url, one.app_url)), None)
+        if config is None or not said:
+            log.warning("slack.confirm.refused", reason="the response_url does not lead to Slack")
+            return
+        content = {
+            "response_type": "ephemeral",
+            "replace_original": False,
+            "text": fitted(said, MAX_TEXT),
+        }
+        try:
+            answer = await self._post(config, url, content, seconds=CONFIRMS_WITHIN)
+            check(answer, url=url, now=self._clock.now())
+        except ChannelError as failure:
+            log.warning("slack.confirm.failed", reason=failure.reason)
+
     async def aclose(self) -> None:
         """Leave the client open: other channels share it."""
 
-    async def _converse(self, to: SlackConfig, token: str, message: Message, earlier: Sent | None) -> Sent:
+    async def _converse(self, exchange: Exchange, message: Message, earlier: Sent | None) -> Sent:
         if earlier is not None and {"channel", "ts"} <= earlier.ids.keys():
             try:
-                return await self._continue(to, token, message, earlier)
+                return await self._continue(exchange, message, earlier)
             except MarkupRefused:
                 raise
             except PermanentFailure:
                 pass  # deleted, too old to edit, thread locked: a new message tells it, or fails the same way
-        said = await self._call(to, token, to.app_url, payload(to, message))
+        said = await self._call(exchange, exchange.to.app_url, payload(exchange.to, message))
         ids = {"channel": str(said.get("channel", "")), "ts": str(said.get("ts", ""))}
         return Sent(
             ids=ids if all(ids.values()) else {}, answer=f"ok, message {ids['ts']} in {ids['channel']}"
         )
 
-    async def _continue(self, to: SlackConfig, token: str, message: Message, earlier: Sent) -> Sent:
+    async def _continue(self, exchange: Exchange, message: Message, earlier: Sent) -> Sent:
         channel, ts = earlier.ids["channel"], earlier.ids["ts"]
-        update = payload(to, message) | {"channel": channel, "ts": ts}
-        await self._call(to, token, to.app_url.rpartition("/")[0] + "/chat.update", update)
+        update = payload(exchange.to, message) | {"channel": channel, "ts": ts}
+        posting = exchange.to.app_url
+        await self._call(exchange, posting.rpartition("/")[0] + "/chat.update", update, is_repeatable=True)
         if message.reply is None:
             return Sent(ids=earlier.ids, answer=f"ok, message {ts} updated")
         reply = {
-            **_sender(to),
+            **_sender(exchange.to),
             "channel": channel,
             "thread_ts": ts,
-            "text": _said(message, message.reply, MAX_TEXT),
+            "text": fitted(message.reply, MAX_TEXT) if message.is_plain else message.reply,
             "reply_broadcast": message.reason in BROADCAST,
         }
-        said = await self._call(to, token, to.app_url, reply)
+        said = await self._call(exchange, posting, reply)
         return Sent(ids=earlier.ids, answer=f"ok, message {ts} updated, reply {said.get('ts', '')}")
 
-    async def _call(self, to: SlackConfig, token: str, url: str, content: dict[str, Any]) -> dict[str, Any]:
+    async def _call(
+        self, exchange: Exchange, url: str, content: dict[str, Any], *, is_repeatable: bool = False
+    ) -> dict[str, Any]:
         """Return the answer of a Web API method, which says `ok: false` with HTTP 200 when it failed."""
-        if not (token.isascii() and token.isprintable()):
-            raise PermanentFailure("the app token holds characters that no token has")
-        answer = await self._post(to, url, content, {"Authorization": f"Bearer {token}"}, [token])
+        answer = await self._post_in(exchange, url, content, is_repeatable=is_repeatable)
         said = _json(answer)
         code = said.get("error") if said is not None and said.get("ok") is not True else None
         if answer.status == 429 or answer.status >= 500 or not isinstance(code, str):
-            self._check(answer, url)
+            check(answer, url=url, now=self._clock.now())
         if said is None:
             raise TemporaryFailure(
                 f"{origin_of(url)} answered something that is not JSON", answer=answer.text
@@ -197,14 +266,15 @@ class Slack:
             raise _failure(str(code), answer.text)
         return said
 
-    async def _post_webhook(self, to: SlackConfig, message: Message) -> Sent:
+    async def _post_webhook(self, exchange: Exchange, message: Message) -> Sent:
+        to = exchange.to
         url = read_secret(to.api_url, to.api_url_file)
         if not is_web_address(url):
             raise PermanentFailure(f"{to.api_url_file} does not hold a URL")
-        answer = await self._post(to, url, payload(to, message, is_alone=True), {}, [])
+        answer = await self._post_in(exchange, url, payload(to, message, is_alone=True))
         if 400 <= answer.status < 500 and _is_code(answer.text) and answer.status != 429:
             raise _failure(answer.text.strip(), answer.text)
-        self._check(answer, url)
+        check(answer, url=url, now=self._clock.now())
         said = _json(answer)
         if said is not None and said.get("ok") is False:
             raise _failure(str(said.get("error")), answer.text)
@@ -212,72 +282,42 @@ class Slack:
             raise TemporaryFailure(f"{origin_of(url)} did not answer as Slack does", answer=answer.text)
         return Sent(answer=answer.text[:2048])
 
-    async def _post(
-        self, to: SlackConfig, url: str, content: dict[str, Any], headers: dict[str, str], secrets: list[str]
+    async def _post_in(
+        self, exchange: Exchange, url: str, content: dict[str, Any], *, is_repeatable: bool = False
     ) -> Answer:
+        """Return the answer, within what the calls before have left of the time."""
+        seconds = exchange.ends - self._clock.elapsed()
+        if seconds <= 0:  # all calls together: a lease waits for no one
+            raise TemporaryFailure(f"Slack took longer than {exchange.to.timeout.total_seconds():g} s")
+        return await self._post(
+            exchange.to, url, content, seconds=seconds, token=exchange.token, is_repeatable=is_repeatable
+        )
+
+    async def _post(
+        self,
+        to: SlackConfig,
+        url: str,
+        content: dict[str, Any],
+        *,
+        seconds: float,
+        token: str = "",
+        is_repeatable: bool = False,
+    ) -> Answer:
+        login = {"Authorization": f"Bearer {token}"} if token else {}
         return await self._client.post(
             url,
             content=json.dumps(content).encode(),
-            headers={"Content-Type": "application/json; charset=utf-8", **headers},
-            timeout=to.timeout.total_seconds(),
+            headers={"Content-Type": "application/json; charset=utf-8", **login},
+            timeout=seconds,
             private_allowed=to.allow_private_addresses,
-            secrets=secrets,
+            secrets=[token],
+            is_repeatable=is_repeatable,
         )
-
-    def _check(self, answer: Answer, url: str) -> None:
-        check(answer, url=url, now=self._clock.now())
 
 
 def payload(to: SlackConfig, message: Message, *, is_alone: bool = False) -> dict[str, Any]:
-    """Return a message; one that stands alone, because it cannot be a reply, says itself what changed.
-
-    The title is the top-level text, which notifications show; the colour bar exists in attachments only.
-    A plain message has no blocks at all: nothing is left in it that could be refused.
-    """
-    if message.is_plain:
-        text = _said(message, f"{message.title}\n{message.text}", MAX_TEXT)
-        return {
-            **_sender(to),
-            "text": text,
-            "attachments": [],
-        }  # an empty list removes what an update replaces
-    if len(message.text) > MAX_SECTION:
-        raise MarkupRefused(f"the text has {len(message.text)} characters, a section takes {MAX_SECTION}")
-    blocks: list[dict[str, Any]] = []
-    if is_alone and message.reply and len(message.reply) <= MAX_CONTEXT:
-        blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": message.reply}]})
-    if message.text.strip():
-        text_object = {"type": "mrkdwn", "text": message.text}
-        blocks.append({"type": "section", "expand": True, "text": text_object})
-    title = fitted(message.title, MAX_TEXT)
-    attachment = {"color": color(message), "fallback": title, "blocks": blocks}
-    return {**_sender(to), "text": title, "attachments": [attachment] if blocks else []}
-
-
-def color(message: Message) -> str:
-    """Return the colour of the bar: what is asked of a person, then how bad it is."""
-    if message.event is MessageEvent.RESOLVED:
-        return RESOLVED
-    if message.event is MessageEvent.ACKNOWLEDGED:
-        return ACKNOWLEDGED
-    return COLORS.get(str(message.facts["incident"]["severity"]), UNKNOWN)
-
-
-def escaped(text: str) -> str:
-    """Return the text with the three characters escaped that mean something to Slack."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def fitted(text: str, limit: int) -> str:
-    """Return the text escaped, shortened before that: half an escape would be shown as rubbish."""
-    kept = text[:limit]
-    while len(escaped(kept)) > limit:
-        kept = kept[: len(kept) - max(1, (len(escaped(kept)) - limit) // 5)]
-    return escaped(kept) if kept == text else escaped(kept[:-1]) + "…"
-
-
-def _said(message: Message, text: str, limit: int) -> str:
-    return fitted(text, limit) if message.is_plain else text
+    """Return a message to this destination; one that stands alone says itself what changed."""
+    return _sender(to) | looks(message, is_alone=is_alone, is_interactive=to.is_interactive)
 
 
 def _sender(to: SlackConfig) -> dict[str, Any]:

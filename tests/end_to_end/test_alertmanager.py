@@ -8,9 +8,8 @@ import pytest
 
 from tests.alertmanager import requires, run_alertmanager, run_alertmanager_pair, run_prometheus
 from tests.end_to_end.service import PATIENCE, beside, metric, owed, rows, tells_slack, tocsin_serves
-from tests.fakes.slack import FakeSlack
+from tests.fakes.slack import FakeSlack, words_of
 from tests.processes import wait_until
-from tests.world import words_of
 
 pytestmark = pytest.mark.real
 
