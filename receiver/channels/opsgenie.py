@@ -34,6 +34,7 @@ from receiver.channels.words import (
     one_line,
     pairs,
     short,
+    sizes,
     summary,
     where,
 )
@@ -198,6 +199,7 @@ class Telling:
         self.ids: dict[str, str] = usual | {"alias": name} | dict(earlier.ids if earlier else {})
         self.ids["dedup_key"] = name
         self.answers: list[str] = []
+        self._fields = _fields(to, message)
 
     async def tell(self) -> None:
         """Send what brings the alert up to date.
@@ -239,22 +241,18 @@ class Telling:
         await self._create()
 
     async def _create(self) -> None:
-        await self._request("POST", "", alert(self._to, self._message, self.ids["alias"]))
+        await self._request("POST", "", _alert(self._to, self._message, self.ids["alias"], self._fields))
         if self.ids["state"] != OPEN:
-            self.ids.update(state=OPEN, **self._shown())
+            self.ids |= {"state": OPEN, **{name: digest(text) for name, text in self._fields.items()}}
 
     async def _update(self) -> None:
         """Change what the alert shows, where it changed, and note why."""
-        texts, shown = _fields(self._to, self._message), self._shown()
-        for name in shown if self._to.update_alerts else ():
-            if shown[name] != self.ids.get(name):
-                await self._request("PUT", name, as_json({name: texts[name]}))
-                self.ids[name] = shown[name]
+        for name, text in self._fields.items() if self._to.update_alerts else ():
+            if self.ids.get(name) != digest(text):
+                await self._request("PUT", name, as_json({name: text}))
+                self.ids[name] = digest(text)
         if self._message.reason in NOTED:
             await self._act("notes")
-
-    def _shown(self) -> dict[str, str]:
-        return {name: digest(text) for name, text in _fields(self._to, self._message).items()}
 
     async def _act(self, verb: str) -> bool:
         """Do something to the alert; return whether the service can."""
@@ -290,10 +288,14 @@ class Telling:
 
 def alert(to: OpsgenieConfig, message: Message, alias: str) -> bytes:
     """Return the alert that is created; whatever is too long is shortened before it is refused."""
+    return _alert(to, message, alias, _fields(to, message))
+
+
+def _alert(to: OpsgenieConfig, message: Message, alias: str, fields: Mapping[str, str]) -> bytes:
     facts = message.facts
     labels = facts["incident"]["labels"]
     made: dict[str, Any] = {
-        **_fields(to, message),
+        **fields,
         "alias": cut(alias, MAX_ALIAS),
         "responders": _responders(to),
         "tags": _listed(to.tags, MOST_TAGS, LONGEST_TAG),
@@ -319,13 +321,13 @@ def _fields(to: OpsgenieConfig, message: Message) -> dict[str, str]:
 def description(facts: Mapping[str, Any]) -> str:
     """Return what is wrong, since when, where, which alerts, and where to look further."""
     incident = facts["incident"]
-    for size in SIZES:
+    for size in sizes(facts["alerts"], 4 * MAX_DESCRIPTION, ("labels",)):
         said = [pairs(incident["annotations"], size).get(name, "") for name in ("summary", "description")]
         parts = [
             "This is an exercise: nothing is wrong." if incident["drill"] else "",
             f"{one_line(facts['fallback_for'])} could not be reached." if facts["fallback_for"] else "",
             *said,
-            f"Since {incident['started_at']}, severity {one_line(incident['severity'])}",
+            f"Since {incident['started_at']}, severity {short(incident['severity'], MAX_SOURCE)}",
             "\n".join(f"{name}: {url}" for name, url in links(facts).items()),
             _alerts(facts, size),
         ]
@@ -338,15 +340,21 @@ def description(facts: Mapping[str, Any]) -> str:
 def _alerts(facts: Mapping[str, Any], size: Size) -> str:
     firing = [alert for alert in facts["alerts"] if alert["status"] == "firing"]
     counts = facts["incident"]["alerts"]
-    shown = [f"- {_alert(one, size)}" for one in firing[: size.alerts]]
+    common = facts["incident"]["labels"]
+    shown = [f"- {_told(one, common, size)}" for one in firing[: size.alerts]]
     more = counts["firing"] - len(shown)
     left = [f"- and {more} more"] if more > 0 and shown else []
     return "\n".join([f"Firing: {counts['firing']} of {counts['total']}", *shown, *left])
 
 
-def _alert(one: Mapping[str, Any], size: Size) -> str:
-    labels = pairs({name: value for name, value in one["labels"].items() if name != "severity"}, size)
-    return ", ".join(f"{name}={one_line(value)}" for name, value in labels.items())
+def _told(one: Mapping[str, Any], common: Mapping[str, str], size: Size) -> str:
+    """Return what tells one alert from the others, and what it says itself."""
+    own = {name: value for name, value in one["labels"].items() if common.get(name) != value}
+    labels = ", ".join(
+        f"{name}={one_line(value)}" for name, value in pairs(own or one["labels"], size).items()
+    )
+    said = one["annotations"].get("description") or one["annotations"].get("summary", "")
+    return f"{labels}: {short(said, size.longest)}" if said and own else labels
 
 
 def _details(to: OpsgenieConfig, message: Message) -> dict[str, str]:
@@ -355,8 +363,8 @@ def _details(to: OpsgenieConfig, message: Message) -> dict[str, str]:
     incident = facts["incident"]
     ours = {
         "incident": incident["url"],
-        "severity": incident["severity"],
-        "route": facts["route"],
+        "severity": short(incident["severity"], MAX_SOURCE),
+        "route": short(facts["route"], MAX_SOURCE),
         **to.details,
     }
     left = MAX_DETAILS - sum(len(name) + len(value) for name, value in ours.items())

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator
@@ -134,24 +134,20 @@ def pairs(given: Mapping[str, str], size: Size) -> dict[str, str]:
 def fitting(make: Callable[[Size], dict[str, Any]], facts: Mapping[str, Any], limit: int) -> bytes:
     """Return as JSON the most of what `make` makes of the facts that stays within the limit of bytes."""
     content = b""
-    for size in SIZES:
-        if size is not SIZES[-1] and _least(facts["alerts"], size) > limit:
-            continue  # counting is cheap, and a storm has no time for what cannot fit
+    for size in sizes(facts["alerts"], limit, ("labels", "annotations")):
         content = as_json(make(size))
         if len(content) <= limit:
             break
     return content
 
 
-def _least(alerts: Sequence[Mapping[str, Any]], size: Size) -> int:
-    """Return how many bytes the alerts take at least."""
-    values = (
-        value
-        for alert in alerts[: size.alerts]
-        for kind in ("labels", "annotations")
-        for value in list(alert[kind].values())[: size.pairs]
-    )
-    return sum(min(len(value), size.longest) for value in values)
+def sizes(alerts: Sequence[Mapping[str, Any]], limit: int, kinds: Sequence[str]) -> Iterator[Size]:
+    """Yield the sizes worth trying; to count is cheap, and a storm has no time for what cannot fit."""
+    for size in SIZES:
+        shown = alerts[: size.alerts]
+        values = (v for one in shown for kind in kinds for v in list(one[kind].values())[: size.pairs])
+        if size is SIZES[-1] or sum(min(len(value), size.longest) for value in values) <= limit:
+            yield size
 
 
 def as_json(content: object) -> bytes:
