@@ -249,7 +249,7 @@ async def _begin(
 ) -> Sent:
     """Send a message of its own; it follows a group that moved, and leaves a topic that is gone."""
     chat_id: int | str = earlier.ids.get("chat_id", to.chat_id) if earlier else to.chat_id
-    thread, notes = to.message_thread_id or None, []
+    thread, has_moved, notes = to.message_thread_id or None, False, []
     text = body(message, is_alone=True)
     rows = buttons(to, token, message)
     while True:
@@ -259,8 +259,9 @@ async def _begin(
                 buttons=rows, thread=thread,
             )  # fmt: skip
         except Migrated as moved:
-            if chat_id == moved.chat_id:
-                raise
+            if has_moved:
+                raise  # a supergroup moves no further; whoever says so would have us run for ever
+            has_moved = True
             log.warning("telegram.group_moved", destination=to.destination, chat_id=moved.chat_id)
             chat_id = moved.chat_id
             notes.append(f"the group became a supergroup: set chat_id: {moved.chat_id} in routing.yaml")

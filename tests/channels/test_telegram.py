@@ -7,6 +7,8 @@ import sys
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from receiver.channels.base import MarkupRefused, PermanentFailure, Sent, TemporaryFailure
@@ -299,6 +301,16 @@ async def test_a_group_that_became_a_supergroup_is_followed_and_the_operator_tol
         assert len(server.shown(new.id)) == 2
 
 
+async def test_a_group_that_is_said_to_move_for_ever_is_not_followed(server, channel):
+    async with server:
+        for chat_id in (-1001, -1002, -1003):
+            description = "Bad Request: group chat was upgraded to a supergroup chat"
+            server.refuses("sendMessage", 400, description, migrate_to_chat_id=chat_id)
+
+        with pytest.raises(PermanentFailure, match="its new chat_id is -1002"):
+            await channel.send(config_of(server, chat_id=GROUP), telegram_message(), None)
+
+
 async def test_a_conversation_goes_on_in_the_supergroup(server, channel):
     async with server:
         config = config_of(server, chat_id=GROUP)
@@ -571,6 +583,24 @@ def test_the_library_is_loaded_when_it_is_needed_and_never_its_framework():
     )
 
     assert said.stdout.split() == ["False", "True", "False"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    text=st.text(max_size=300) | st.text(alphabet="<>&\"'/= ab🔥\u202e\ud83d\n;#", max_size=2000),
+    event=st.sampled_from([MessageEvent.TRIGGERED, MessageEvent.ACKNOWLEDGED, MessageEvent.RESOLVED]),
+)
+def test_whatever_others_write_telegram_can_read_the_message(text, event):
+    incident = an_incident(title=text, labels={text: text, "a": text}, annotations={"summary": text})
+    facts = some_facts(incident=incident, alerts=[an_alert(labels={text: text})] * 2, reason_text=text)
+    words = TEMPLATES.render("telegram", event, facts)
+
+    seen_by_people, _ = read_html(
+        body(telegram_message(event=event, facts=facts, reply=words.reply), is_alone=True)
+    )
+    read_html(words.reply or "")
+
+    assert 0 < units(seen_by_people) <= MAX_TEXT
 
 
 class TestButtons:

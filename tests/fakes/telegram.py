@@ -7,6 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -118,6 +119,7 @@ class FakeTelegram(FakeHttp):
         self.conflicts = 0  # two asked for updates at the same time
         self._changed = asyncio.Event()
         self._poll: Any = None  # a future that ends a question
+        self._message_ids = count(100)
         self._update_id = 913527394
         self._query_id = 688111769854308995
 
@@ -213,19 +215,6 @@ class FakeTelegram(FakeHttp):
                 self._poll.set_result(None)
         return update
 
-    def transcript(self) -> str:
-        """What stands in the chats, for a person who watches."""
-        lines = []
-        for chat in self.chats.values():
-            for message in chat.messages.values():
-                edited = f", edited {message.edits}x" if message.edits else ""
-                beneath = f", beneath {message.reply_to}" if message.reply_to else ""
-                silent = ", silently" if message.is_silent else ""
-                lines.append(f"── {chat.title} #{message.id}{edited}{beneath}{silent}")
-                lines.append(message.text)
-                lines += ["  ".join(f"[{button['text']}]" for button in row) for row in message.buttons]
-        return "\n".join(lines)
-
     def answer(self, request: Request) -> Reply:
         found = re.fullmatch(r"/bot([^/]+)/(\w+)", request.path)
         if found is None:
@@ -263,7 +252,7 @@ class FakeTelegram(FakeHttp):
             parent = None
         text, links = _read_text(given)
         message = Shown(
-            id=100 + sum(len(one.messages) for one in self.chats.values()),
+            id=next(self._message_ids),
             text=text,
             source=given["text"],
             markup=given.get("parse_mode", ""),
