@@ -94,6 +94,8 @@ def reason_text(reason: Reason, incident: Row) -> str:
     if reason is Reason.ACKNOWLEDGED and incident["acknowledged_by"]:
         how = f", {incident['acknowledged_how']}" if incident["acknowledged_how"] else ""
         return f"acknowledged by {incident['acknowledged_by']}{how}"
+    if reason is Reason.ALL_RESOLVED and incident["firing"]:
+        return "resolved by hand"
     if reason is Reason.SNOOZED and incident["snoozed_until"]:
         return f"snoozed until {incident['snoozed_until']:%Y-%m-%d %H:%M} UTC"
     return REASON_TEXTS[reason]

@@ -53,7 +53,7 @@ async def test_resolved_by_hand(world: World) -> None:
     world.slack.expect("#ops", "DiskFull")
     await world.fast_forward(minutes=1)
     await world.act(incident, "resolve", actor="ana")
-    world.slack.expect("#ops", "Resolved")
+    world.slack.expect("#ops", "Resolved", "resolved by hand")
     await world.fast_forward(minutes=1)
     await world.alertmanager.resolves("DiskFull")
     await world.fast_forward(hours=5)
