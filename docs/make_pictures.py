@@ -1,6 +1,8 @@
-"""How are the pictures of the README made? `python -m docs.make_pictures`, from the root of the repository.
+"""How are the pictures of the documents made? `python -m docs.make_pictures`, from the repository's root.
 
-A small story is told to a real service whose clock stands still, and a real browser looks at its pages.
+A small story is told to a real service whose clock stands still, and a real browser looks at its pages, and
+at the golden files of messages as the services would show them. The latter need a font with emoji, such as
+Debian's fonts-noto-color-emoji.
 """  # noqa: INP001 - a script beside the pages it serves
 
 import asyncio
@@ -9,6 +11,7 @@ from pathlib import Path
 
 from playwright.async_api import async_playwright
 
+from docs.message_pictures import pictures
 from receiver.store.migrate import upgrade
 from tests.alertmanager import find
 from tests.fakes.http import as_json
@@ -82,8 +85,22 @@ async def look(port: int, incident: int) -> None:
         await browser.close()
 
 
+async def look_at_messages() -> None:
+    """Take the pictures of messages, twice as sharp, for they hold small print."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=find("chromium"))
+        for name, (content, width) in pictures().items():
+            size = {"width": width, "height": 100}
+            page = await browser.new_page(viewport=size, device_scale_factor=2, color_scheme="light")
+            await page.set_content(content)
+            await page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
+            await page.close()
+        await browser.close()
+
+
 async def main() -> None:
     """Make every picture anew."""
+    await look_at_messages()
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/tocsin.db"
         upgrade(url)
