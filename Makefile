@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$PIP_INDEX_URL}" $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help run drill test lint check bench fix pictures clean
+.PHONY: help run drill fakes test lint check bench fix pictures clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,6 +14,9 @@ run: .venv/.run  ## start Tocsin on an SQLite file with the shipped routing.yaml
 
 drill: .venv/.run  ## send a drill through the Tocsin that runs, and show its receipt
 	$(BIN)/tocsin test-alert
+
+fakes: .venv/.dev  ## run all fake services, watch what each receives, press their buttons
+	@$(BIN)/python -m tests.fakes
 
 test: .venv/.dev  ## run the tests
 	$(BIN)/pytest -n 2

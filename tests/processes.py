@@ -55,11 +55,10 @@ def running(
     with log.open("ab") as output:
         process = subprocess.Popen(
             [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C is ours to pass on
-            **options,
+            **{"stdin": subprocess.DEVNULL, **options},
         )
     watcher = subprocess.Popen(
         ["/bin/sh", "-c", WATCHER, "watcher", str(process.pid), stop.name[3:], str(directory or "")],
