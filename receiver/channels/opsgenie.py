@@ -150,8 +150,8 @@ class Opsgenie:
     Config: ClassVar[type[ChannelConfig]] = OpsgenieConfig
     needs_templates: ClassVar[bool] = False
     takes_digests: ClassVar[bool] = False
-    # Opsgenie's limits grow with the plan and the number of users, and no number holds for everybody; one
-    # request a second, three for an update, is far below the smallest that people report.
+    # The published limits grow with the plan and the number of users (docs.opsgenie.com, api-rate-limiting),
+    # so no number holds for everybody: this is a cautious one of ours.
     destination_limit: ClassVar[Limit | None] = Limit(60, timedelta(minutes=1), burst=20)
     service_limit: ClassVar[Limit | None] = None
 
