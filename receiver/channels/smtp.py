@@ -162,6 +162,7 @@ class Talk:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._smtp: aiosmtplib.SMTP | None = None
+        self._socket: socket.socket | None = None
         self._step = "the connection"
         self._is_written = False
         self._is_orderly = False  # nothing but our QUIT is to come
@@ -170,8 +171,9 @@ class Talk:
         """Take all steps, and return the server's last word."""
         server = self._server
         context = None if server.security is Security.NONE else tls_context(server.tls)
+        self._socket = await _connected(server)
         smtp = self._smtp = aiosmtplib.SMTP(
-            sock=await _connected(server),
+            sock=self._socket,
             hostname=server.tls.server_name or server.host,
             local_hostname=server.hello,
             use_tls=server.security is Security.TLS,
@@ -283,6 +285,9 @@ class Talk:
         if smtp.transport is not None:  # abort: TLS would wait for the other side's goodbye
             cast("asyncio.WriteTransport", smtp.transport).abort()
         smtp.close()
+        if self._socket is not None:  # a handshake that failed is nobody's transport, and uvloop waits for it
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def refused(self, code: int, message: str) -> ChannelError:
         """Return what an answer means that is not the wanted one."""

@@ -10,13 +10,15 @@ import os
 import socket
 import ssl
 from base64 import b64decode, b64encode
+from dataclasses import replace
 from email import message_from_bytes, policy
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+import uvloop
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -114,6 +116,9 @@ def config(server: FakeSmtp, **changes: Any) -> EmailConfig:
 
 def a_mail(**changes: Any) -> Any:
     return a_message(kind="email", alternative="The same, plainly.", **changes)
+
+
+BASE = a_mail()
 
 
 # What passes
@@ -829,9 +834,10 @@ KNOWN = {
 }
 
 
+@settings(deadline=None)
 @given(title=st.text(max_size=200), severity=st.text(max_size=50), earlier=st.text(max_size=200))
 def test_no_text_makes_a_header_of_its_own(title, severity, earlier):
-    message = a_mail(title=title, facts=some_facts(incident=an_incident(severity=severity)))
+    message = replace(BASE, title=title, facts=some_facts(incident=an_incident(severity=severity)))
 
     mail = composed(
         config(FakeSmtp()), message, Sent({"message_id": "<1@example.org>", "subject": earlier}), START
@@ -844,18 +850,20 @@ def test_no_text_makes_a_header_of_its_own(title, severity, earlier):
     assert all(len(line) <= 998 for line in head.split(b"\r\n"))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=500).map(one_line))
 def test_a_subject_arrives_as_it_was_meant(title):
-    mail = composed(config(FakeSmtp()), a_mail(title=title), None, START)
+    mail = composed(config(FakeSmtp()), replace(BASE, title=title), None, START)
 
     parsed = message_from_bytes(mail.as_bytes(policy=policy.SMTP), policy=policy.default)
 
     assert " ".join(str(parsed["Subject"]).split()) == title
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t"), max_size=3000))
 def test_a_text_arrives_as_it_was_meant(text):
-    mail = composed(config(FakeSmtp()), a_mail(is_plain=True, title="t", text=text), None, START)
+    mail = composed(config(FakeSmtp()), replace(BASE, is_plain=True, title="t", text=text), None, START)
     content = mail.as_bytes(policy=policy.SMTP)
 
     body = message_from_bytes(content, policy=policy.default).get_content().replace("\r\n", "\n")
@@ -910,6 +918,38 @@ async def test_whoever_is_stopped_leaves_no_connection(server, email):
 
         with pytest.raises(asyncio.CancelledError):
             await sending
+        await server.all_closed()
+
+
+@pytest.mark.parametrize(
+    ("keys", "outcome"),
+    [
+        pytest.param({}, Sent, id="delivered"),
+        pytest.param({"tls_config": {}}, PermanentFailure, id="a certificate that is not valid"),
+        pytest.param({"force_implicit_tls": True}, PermanentFailure, id="no TLS there"),
+        pytest.param({"timeout": "100ms", "to": "slow@example.org"}, TemporaryFailure, id="silent"),
+    ],
+)
+async def test_the_loop_that_the_service_runs_on_leaves_nothing_open(authority, clock, keys, outcome):
+    """`tocsin serve` runs on uvloop, which closes TLS in its own way."""
+
+    async def send(to: EmailConfig) -> object:
+        client = Client(clock)
+        try:
+            return await Email(client, clock).send(to, a_mail(), None)
+        except (TemporaryFailure, PermanentFailure) as failure:
+            return failure
+        finally:
+            await client.aclose()
+
+    async with FakeSmtp(tls=authority.server()) as server:
+        if outcome is TemporaryFailure:
+            server.fails(Step.RCPT, Fault(is_never=True))
+        to = config(server, **{"require_tls": True, "tls_config": {"ca_file": authority.ca_file}} | keys)
+
+        ended = await asyncio.to_thread(lambda: uvloop.run(send(to)))
+
+        assert isinstance(ended, outcome)
         await server.all_closed()
 
 

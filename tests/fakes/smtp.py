@@ -42,6 +42,7 @@ class Fault:
     """What the server does instead of its duty; the first of these that is set wins."""
 
     answer: str = ""  # say this, e.g. `450 4.2.0 Greylisted`
+    is_lost: bool = False  # at the end: take the mail, and break the connection before saying so
     is_reset: bool = False  # break the connection (RST)
     is_closed: bool = False  # close the connection without a word
     is_never: bool = False  # stay silent until the client gives up
@@ -222,13 +223,14 @@ class Handler:
 
     async def handle_DATA(self, talk: "Talk", session: Session, envelope: Envelope) -> str:  # noqa: N802 - the same
         fault = self._fake.fault(Step.END)
-        if fault is not None and not await talk.does(fault):
-            await asyncio.Event().wait()  # until the connection ends, which cancels this
-        if fault is not None and fault.answer:
-            return fault.answer
+        if fault is not None and not fault.is_lost:
+            if not await talk.does(fault):
+                await asyncio.Event().wait()  # until the connection ends, which cancels this
+            if fault.answer:
+                return fault.answer
         assert isinstance(envelope.original_content, bytes)
         login = session.auth_data.login.decode() if session.authenticated else None
-        return self._fake.take(
+        answer = self._fake.take(
             Taken(
                 sender=str(envelope.mail_from),
                 recipients=[str(address) for address in envelope.rcpt_tos],
@@ -239,6 +241,10 @@ class Handler:
                 hello=str(session.host_name),
             )
         )
+        if fault is not None and fault.is_lost:
+            await talk.does(Fault(is_reset=True))
+            await asyncio.Event().wait()
+        return answer
 
 
 class Talk(SMTP):
