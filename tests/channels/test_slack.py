@@ -1,18 +1,21 @@
 """How is an incident told in Slack, and kept up to date there?"""
 
+import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from receiver.channels.base import MarkupRefused, PermanentFailure, Sent, TemporaryFailure
-from receiver.channels.slack import Slack, SlackConfig
+from receiver.channels.slack import ADVICE, Slack, SlackConfig
 from receiver.policy.incident import MessageEvent, Reason
 from receiver.templating import plain
 from tests.channels.contract import ChannelContract, a_message
+from tests.fakes.certificates import Authority
 from tests.fakes.facts import an_incident, some_facts
 from tests.fakes.http import Reply, as_json
-from tests.fakes.slack import OPS, TOKEN, WEBHOOK, FakeSlack, words_of
+from tests.fakes.slack import OPS, SIGNING_SECRET, TOKEN, WEBHOOK, FakeSlack, words_of
 
 
 class SlackContract(ChannelContract):
@@ -22,6 +25,86 @@ class SlackContract(ChannelContract):
 
     def channel(self, client, clock):
         return Slack(client, clock)
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            pytest.param(Reply(is_never=True), id="silent"),
+            pytest.param(Reply(delay=5, body=b"ok"), id="an answer after the timeout"),
+            pytest.param(Reply(is_closed=True), id="closed without an answer"),
+            pytest.param(Reply(is_reset=True), id="reset"),
+            pytest.param(Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"), id="half an answer"),
+        ],
+    )
+    async def test_a_message_that_may_have_arrived_says_so(self, server, client, clock, reply):
+        async with server:
+            server.fails(reply)
+
+            with pytest.raises(TemporaryFailure) as failure:
+                await self.channel(client, clock).send(
+                    self.config(server, timeout="200ms"), a_message(), None
+                )
+
+            assert failure.value.is_ambiguous
+
+    async def test_a_message_that_was_never_written_has_not_arrived(self, server, client, clock):
+        with pytest.raises(TemporaryFailure, match="connection refused") as failure:
+            await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+        assert not failure.value.is_ambiguous
+
+    async def test_a_refusal_is_an_answer_and_leaves_no_doubt(self, server, client, clock):
+        async with server:
+            server.fails(Reply(status=503))
+
+            with pytest.raises(TemporaryFailure) as failure:
+                await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+            assert not failure.value.is_ambiguous
+
+    async def test_a_certificate_that_nobody_vouches_for_is_no_slack(self, server, client, clock, tmp_path):
+        async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        tls = Authority(tmp_path).server("127.0.0.1")
+        async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls) as stranger:
+            port = stranger.sockets[0].getsockname()[1]
+            config = self.config(server, **self.led_to(f"https://127.0.0.1:{port}"))
+
+            with pytest.raises(TemporaryFailure, match="TLS certificate is not valid") as failure:
+                await self.channel(client, clock).send(config, a_message(), None)
+
+        assert not failure.value.is_ambiguous
+
+    async def test_a_name_that_cannot_be_resolved_is_tried_again(self, server, client, clock):
+        config = self.config(server, **self.led_to("https://slack.invalid"))
+
+        with pytest.raises(TemporaryFailure, match="cannot be resolved") as failure:
+            await self.channel(client, clock).send(config, a_message(), None)
+
+        assert not failure.value.is_ambiguous
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "*bold* _it_ ~no~ `code` ```",
+            "](https://evil.example) [x](y)",
+            "a\r\nb\rc",
+            "<script>alert(1)</script>",
+        ],
+    )
+    async def test_markup_of_others_makes_no_link_and_no_mention(self, server, client, clock, text):
+        labels = {"alertname": "DiskFull", "severity": "critical", text: text}
+        facts = some_facts(incident=an_incident(labels=labels, annotations={"summary": text}))
+
+        async with server:
+            await self.channel(client, clock).send(self.config(server), a_message(facts=facts), None)
+
+            arrived = self.arrived(server)
+            self.check_harmless(arrived, text)
+            assert "|" not in arrived.replace("|Runbook>", "").replace("|Dashboard>", "").replace(
+                "|Source>", ""
+            ).replace("|Incident>", "").replace("|Alertmanager>", "")
 
     def check_harmless(self, arrived: str, text: str) -> None:
         """Nothing of the text is markup any more: no mention, no link, no control character."""
@@ -33,6 +116,9 @@ class SlackContract(ChannelContract):
 
 
 class TestIncomingWebhook(SlackContract):
+    def led_to(self, origin: str) -> dict[str, Any]:
+        return {"api_url": origin + WEBHOOK}
+
     def config(self, server, **changes: Any):
         return SlackConfig(**{"api_url": server.webhook_url, "allow_private_addresses": True, **changes})
 
@@ -109,6 +195,9 @@ class TestIncomingWebhook(SlackContract):
 
 
 class TestApp(SlackContract):
+    def led_to(self, origin: str) -> dict[str, Any]:
+        return {"app_url": f"{origin}/api/chat.postMessage"}
+
     def config(self, server, **changes: Any):
         keys = {
             "app_token": TOKEN,
@@ -231,14 +320,7 @@ class TestApp(SlackContract):
 
     @pytest.mark.parametrize(
         "code",
-        [
-            "invalid_auth",
-            "token_revoked",
-            "missing_scope",
-            "channel_not_found",
-            "not_in_channel",
-            "is_archived",
-        ],
+        sorted(ADVICE),
     )
     async def test_what_a_person_must_change_is_named_with_advice(self, server, client, clock, code):
         async with server:
@@ -293,14 +375,58 @@ class TestApp(SlackContract):
             with pytest.raises(TemporaryFailure, match="not JSON"):
                 await self.channel(client, clock).send(self.config(server), a_message(), None)
 
-    async def test_a_slow_edit_and_a_slow_reply_share_one_timeout(self, server, client, clock):
+    async def test_an_edit_and_a_reply_share_one_timeout(self, server, client, clock):
         async with server:
-            channel, config = self.channel(client, clock), self.config(server, timeout="300ms")
+            channel, config = self.channel(client, clock), self.config(server, timeout="10s")
+            first = await channel.send(config, a_message(), None)
+
+            async def slowly() -> Reply:
+                clock.advance(seconds=9.9)
+                return as_json({"ok": True})
+
+            server.fails(Reply(later=slowly), Reply(is_never=True))
+
+            with pytest.raises(TemporaryFailure, match=r"within 0\.1 s"):
+                await channel.send(config, a_message(reply="more"), first)
+
+    async def test_a_reply_for_which_no_time_is_left_is_not_begun(self, server, client, clock):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server, timeout="10s")
+            first = await channel.send(config, a_message(), None)
+
+            async def slowly() -> Reply:
+                clock.advance(seconds=11)
+                return as_json({"ok": True})
+
+            server.fails(Reply(later=slowly))
+
+            with pytest.raises(TemporaryFailure, match="longer than 10 s") as failure:
+                await channel.send(config, a_message(reply="more"), first)
+
+            assert not failure.value.is_ambiguous
+            assert len(server.requests) == 2
+
+    async def test_an_edit_that_may_have_arrived_is_simply_made_again(self, server, client, clock):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server, timeout="200ms")
+            first = await channel.send(config, a_message(), None)
+            server.fails(Reply(is_never=True))
+
+            with pytest.raises(TemporaryFailure) as failure:
+                await channel.send(config, a_message(), first)
+
+            assert not failure.value.is_ambiguous
+
+    async def test_a_reply_that_may_have_arrived_says_so(self, server, client, clock):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server, timeout="500ms")
             first = await channel.send(config, a_message(), None)
             server.fails(as_json({"ok": True}), Reply(is_never=True))
 
-            with pytest.raises(TemporaryFailure):
+            with pytest.raises(TemporaryFailure) as failure:
                 await channel.send(config, a_message(reply="more"), first)
+
+            assert failure.value.is_ambiguous
 
     async def test_ids_of_another_kind_of_setup_are_no_parent(self, server, client, clock):
         async with server:
@@ -322,16 +448,31 @@ class TestApp(SlackContract):
         pytest.param(
             {"api_url": "https://hooks.slack.com/x", "app_token": "y"}, "exactly one of", id="two ways"
         ),
-        pytest.param({"app_token": "xoxb-secret"}, "needs the channel", id="an app without a channel"),
-        pytest.param({"api_url": "hooks.slack.com/secret"}, "not a URL", id="no scheme"),
+        pytest.param({"app_token": "xoxb-whispered"}, "needs the channel", id="an app without a channel"),
+        pytest.param({"api_url": "hooks.slack.com/whispered"}, "not a URL", id="no scheme"),
         pytest.param({"app_token": "x", "channel": "#a", "app_url": "slack"}, "app_url is not", id="app_url"),
+        pytest.param(
+            {"app_token": "x", "channel": "#a", "signing_secret": " "},
+            "signing_secret is empty",
+            id="an empty signing secret",
+        ),
+        pytest.param(
+            {
+                "app_token": "x",
+                "channel": "#a",
+                "signing_secret": "whispered",
+                "signing_secret_file": "/run/x",
+            },
+            "exclude each other",
+            id="two signing secrets",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(keys, complaint):
     with pytest.raises(ValidationError, match=complaint) as error:
         SlackConfig(**keys)
 
-    assert "secret" not in str(error.value)
+    assert "whispered" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -349,3 +490,35 @@ def test_what_cannot_be_meant_is_refused(keys, complaint):
 )
 def test_the_destination_tells_conversations_apart_without_a_secret(keys, destination):
     assert SlackConfig(**keys).destination == destination
+
+
+@pytest.mark.parametrize(
+    ("keys", "service"),
+    [
+        pytest.param({"app_token": "x", "channel": "#ops"}, "slack", id="an app"),
+        pytest.param({"api_url": "https://hooks.slack.com/services/secret"}, "slack", id="a webhook"),
+        pytest.param({"api_url_file": "/run/slack"}, "slack /run/slack", id="a webhook in a file"),
+        pytest.param(
+            {"app_token": "x", "channel": "#a", "app_url": "https://chat.example.org/api/chat.postMessage"},
+            "slack chat.example.org",
+            id="a server of one's own",
+        ),
+    ],
+)
+def test_what_fails_together_has_one_name_without_a_secret(keys, service):
+    assert SlackConfig(**keys).service == service
+
+
+def test_the_limits_are_the_published_ones():
+    """One message a second to a channel with short bursts, several hundred a minute to a workspace."""
+    assert Slack.destination_limit is not None
+    assert Slack.service_limit is not None
+    assert (Slack.destination_limit.count, Slack.destination_limit.per) == (1, timedelta(seconds=1))
+    assert (Slack.service_limit.count, Slack.service_limit.per) == (300, timedelta(minutes=1))
+
+
+def test_no_config_shows_its_secrets():
+    config = SlackConfig(app_token=TOKEN, channel="#ops", signing_secret=SIGNING_SECRET)
+
+    assert TOKEN not in repr(config)
+    assert SIGNING_SECRET not in repr(config)
