@@ -25,6 +25,7 @@ KIND = "telegram"
 LOOK = 2.0  # seconds between looks whether routing.yaml names other bots
 QUESTION = 25  # seconds that Telegram waits for a button before it answers that there was none
 LEASE = timedelta(seconds=60)  # longer than a question and its timeout, which is at most 30 s
+TO_LET_GO = 5.0  # seconds; a database that is away must not keep the process from ending
 TURN = 10.0  # seconds between looks whether another replica has stopped asking
 DOWN = (DatabaseFailure, Overloaded)
 
@@ -153,8 +154,9 @@ class Polling:
 
     async def _let_go(self, lease: str) -> None:
         try:
-            await self._services.let_go(lease, self._me)
-        except DOWN as failure:
+            async with asyncio.timeout(TO_LET_GO):
+                await self._services.let_go(lease, self._me)
+        except (*DOWN, TimeoutError) as failure:
             log.warning(
                 "telegram.lease_kept", lease=lease, reason=type(failure).__name__
             )  # it runs out by itself

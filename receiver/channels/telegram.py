@@ -445,9 +445,10 @@ def _is_silent(to: TelegramConfig, message: Message) -> bool:
 
 def _bot_of(configs: Sequence[TelegramConfig], bot: str) -> tuple[TelegramConfig, str]:
     for to in configs:
-        token = to.token()
-        if bot_id(token) == bot:
-            return to, token
+        with suppress(PermanentFailure):  # another bot's file may be away
+            token = to.token()
+            if bot_id(token) == bot:
+                return to, token
     raise LookupError("routing.yaml no longer has this bot")
 
 

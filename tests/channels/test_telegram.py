@@ -139,6 +139,19 @@ async def test_the_links_of_the_text_lead_where_they_say(server, channel):
         ]
 
 
+async def test_however_many_labels_there_are_the_links_are_links(server, channel):
+    """Telegram reads a hundred pieces of markup, and shows the rest as words."""
+    labels = {f"label_{n}": "x" for n in range(40)}
+    alerts = [an_alert(labels={f"{n}": "y" for n in range(9)} | labels, annotations={}) for _ in range(20)]
+    async with server:
+        facts = some_facts(incident=an_incident(labels=labels), alerts=alerts)
+
+        await channel.send(config_of(server), telegram_message(facts=facts), None)
+
+        assert server.shown()[0].source.count("<code>") > 100
+        assert len(server.shown()[0].links) == 5
+
+
 async def test_a_change_edits_the_first_message_and_writes_beneath_it(server, channel):
     async with server:
         config = config_of(server)

@@ -18,6 +18,7 @@ BOT = {"id": 4711000001, "is_bot": True, "first_name": "Tocsin", "username": "to
 ANA = {"id": 100000001, "is_bot": False, "first_name": "Ana", "last_name": "Lima", "username": "ana"}
 PRIVATE, GROUP, SUPERGROUP, CHANNEL = 100000001, -163056465, -1001234567890, -1009876543210
 MAX_TEXT = 4096  # UTF-16 code units, after the markup was read
+MAX_ENTITIES = 100  # pieces of markup that are shown; the rest is words
 MAX_BUTTON = 64  # bytes of callback_data
 MAX_TOAST = 200
 TAGS = {
@@ -447,6 +448,7 @@ class Reading:
         self.seen: list[str] = []
         self.links: list[str] = []
         self.opened: list[str] = []
+        self.entities = 0
 
     def text(self, source: str) -> None:
         known = r"&(?:lt|gt|amp|quot|#\d+|#[xX][0-9a-fA-F]+);"
@@ -461,7 +463,8 @@ class Reading:
             raise _cannot_parse(f'Unsupported start tag "{name}" at byte offset {offset}')
         self.opened.append(name)
         href = html.unescape(dict(re.findall(r'([\w-]+)="([^"]*)"', inside)).get("href", ""))
-        if name == "a" and _is_link(href):  # others are shown as words
+        self.entities += 1
+        if name == "a" and _is_link(href) and self.entities <= MAX_ENTITIES:  # others are shown as words
             self.links.append(href)
 
     def _end(self, name: str, offset: int) -> None:
