@@ -7,20 +7,25 @@ import pytest
 from receiver.channels import KINDS
 from receiver.channels.console import Console, ConsoleConfig
 from receiver.channels.webhook import body
-from tests.channels.events import EVENTS, as_message, check_golden, facts_of
+from tests.channels.events import EVENTS, GOLDENS, as_message, check_golden, facts_of
 from tests.fakes.facts import a_digest, some_facts
 
+ONE_BY_ONE = [name for name in EVENTS if name != "digest"]  # programs, and the console, hear of one at a time
 
-@pytest.mark.parametrize("name", EVENTS)
+
+def occasions(kind: str) -> list[str]:
+    return list(EVENTS) if KINDS[kind].takes_digests else ONE_BY_ONE
+
+
+@pytest.mark.parametrize("name", ONE_BY_ONE)
 async def test_the_console_looks_as_it_did(name, client, clock, capsys):
     await Console(client, clock).send(ConsoleConfig(), as_message("console", name), None)
 
     check_golden("console", name, "txt", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("name", [name for name in EVENTS if name != "digest"])
+@pytest.mark.parametrize("name", ONE_BY_ONE)
 def test_the_webhook_posts_what_it_did(name):
-    """It is never sent digests: a program reads one incident at a time."""
     check_golden("webhook", name, "json", json.loads(body(as_message("webhook", name))))
 
 
@@ -32,6 +37,14 @@ def test_a_push_looks_as_it_did(name):
     check_golden("apprise", name, "txt", "\n\n".join(said) + "\n")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_channel_has_a_file_for_each_occasion(kind):
+    """Who looks after a channel can see at a glance what it says."""
+    found = {path.name.split(".")[0] for path in (GOLDENS / kind).iterdir()}
+
+    assert found == set(occasions(kind))
+
+
 def test_the_facts_of_channel_tests_have_the_shape_of_real_ones():
     """A template that reads a fact which only tests have would fail in service."""
     for invented, real in ((some_facts(), facts_of("triggered")), (a_digest(), facts_of("digest"))):
@@ -39,8 +52,10 @@ def test_the_facts_of_channel_tests_have_the_shape_of_real_ones():
         assert invented["incident"].keys() <= real["incident"].keys()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].needs_templates])
-@pytest.mark.parametrize("name", EVENTS)
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, name) for kind in KINDS if KINDS[kind].needs_templates for name in occasions(kind)],
+)
 def test_the_first_line_says_how_bad_and_what_and_where(kind, name):
     """It is all that a lock screen shows."""
     title = as_message(kind, name).title
