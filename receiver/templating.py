@@ -178,6 +178,8 @@ class Templates:
 
 def plain(facts: Mapping[str, Any]) -> Rendered:
     """Return the message without any template: what is sent when a template fails. Cannot fail itself."""
+    if facts.get("event") == MessageEvent.DIGEST:
+        return _plain_digest(facts)
     incident = _mapping(facts, "incident")
     mark = "[DRILL] " if incident.get("drill") is True else ""
     severity = _word(incident, "severity").replace("none", "")
@@ -195,6 +197,21 @@ def plain(facts: Mapping[str, Any]) -> Rendered:
     return Rendered(
         _cut(text, MAX_PLAIN) or title, mark + _cut(reply, 300) if reply else None, _cut(title, MAX_TITLE)
     )
+
+
+def _plain_digest(facts: Mapping[str, Any]) -> Rendered:
+    listed = facts.get("incidents")
+    among = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list | tuple) else []
+    count = facts.get("count") if isinstance(facts.get("count"), int) else len(among)
+    worst = _word(_mapping(facts, "incident"), "title") or "incident"
+    title = _cut(one_line(f"{count} incidents · {worst}"), MAX_TITLE)
+    lines = [
+        f"{_word(one, 'state').upper()} {_word(one, 'severity')} · {_word(one, 'title')}" for one in among
+    ]
+    lines += [f"… and {facts['incidents_omitted']} more"] if facts.get("incidents_omitted") else []
+    lines += [link for link in (_link(facts.get("list_url")),) if link]
+    text = "\n".join(_cut(one_line(line), 120) for line in lines)
+    return Rendered(_cut(text, MAX_PLAIN) or title, None, title)
 
 
 def one_line(text: str) -> str:

@@ -1,6 +1,7 @@
 """Whatever people, alerts, services and time do, in whatever order: what holds all the same?"""
 
 import asyncio
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine
@@ -218,7 +219,7 @@ class Days(RuleBasedStateMachine):
         self.who_was_asked_and_did_nothing_is_asked_again()
         shown: dict[tuple[int, str], str] = {}
         for told in self.world.slack.told:
-            incident = int(told.text.rsplit("/incidents/", 1)[1].split("|")[0])
+            incident = int(re.findall(r"/incidents/(\d+)", told.text)[-1])
             shown[incident, told.channel] = told.text
         states = {incident["id"]: incident["state"] for incident in self.all()}
         for (incident, channel), text in shown.items():

@@ -304,10 +304,21 @@ def test_the_plain_message_says_what_is_wrong(name):
     )
 
 
+def test_the_plain_digest_names_what_it_is_about():
+    words = plain(a_digest(count=1000))
+
+    assert words.title == "1000 incidents · DiskFull db-1"
+    assert words.text.startswith("TRIGGERED warning · DiskFull db-1\nTRIGGERED warning · DiskFull db-2\n")
+    assert words.text.endswith("… and 980 more\nhttps://tocsin.example.org/")
+    assert words.reply is None
+
+
 @pytest.mark.parametrize(
     "facts",
     [
         {},
+        {"event": "digest"},
+        {"event": "digest", "incidents": ["one", {"title": 7}], "count": "many", "list_url": 5},
         {"incident": None},
         {"incident": "text", "reason_text": 7},
         {"incident": {"labels": [], "annotations": 3, "title": None, "drill": "no"}},

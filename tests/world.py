@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -165,6 +165,31 @@ class Alertmanager:
         alert = self._alert({"alertname": alertname, **labels}, annotations or {})
         group.firing.setdefault(alert["fingerprint"], alert)
         return await self._post(group, [])
+
+    async def storm(self, alertnames: Iterable[str], **labels: str) -> list[int]:
+        """Let many alerts fire, each in a group of its own, before anything is delivered."""
+        return await self._all_at_once([self._fired(name, labels) for name in alertnames])
+
+    async def calm(self, alertnames: Iterable[str]) -> list[int]:
+        """Let all alerts of many groups end, before anything is delivered."""
+        return await self._all_at_once([self._ended(name) for name in alertnames])
+
+    def _fired(self, alertname: str, labels: dict[str, str]) -> dict[str, Any]:
+        group = self._group(alertname)
+        alert = self._alert({"alertname": alertname, **labels}, {})
+        group.firing.setdefault(alert["fingerprint"], alert)
+        return self.body(group, [])
+
+    def _ended(self, alertname: str) -> dict[str, Any]:
+        group = self._group(alertname)
+        over = [{**one, "status": "resolved", "endsAt": self._instant()} for one in group.firing.values()]
+        group.firing.clear()
+        return self.body(group, over)
+
+    async def _all_at_once(self, bodies: list[dict[str, Any]]) -> list[int]:
+        ids = list(await asyncio.gather(*(self.sends(body, settle=False) for body in bodies)))
+        await self._world.settle()
+        return ids
 
     async def resolves(self, alertname: str, **labels: str) -> int:
         """Let an alert end: all of the name that have these labels."""

@@ -144,7 +144,7 @@ def _in_digests(config: Config, found: Sequence[Delivery], admitted: Admitted) -
         id_, name = one.notification["id"], one.notification["destination"]
         awaited = breaker(admitted.gate.way(name).service) in admitted.before
         delivery = replace(one, probes=admitted.probes.get(id_), is_awaited=awaited)
-        if id_ in admitted.digests:
+        if id_ in admitted.digests and not one.incident["drill"]:  # an exercise is marked, and has a receipt
             together.setdefault(name, []).append(delivery)
         else:
             messages.append(delivery)

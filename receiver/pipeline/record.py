@@ -35,6 +35,9 @@ def record(db: Db, config: Config, together: Sequence[Result]) -> list[bool]:
     """
     now = max(result.at + timedelta(seconds=result.took) for result in together)
     talks = [[_talk(one) for one in _each(result)] for result in together]
+    metrics.SAVED.labels("digest").inc(
+        sum(len(one.delivery.members[1:]) for one in together if one.outcome is Outcome.SENT)
+    )
     results = [one for result in together for one in _each(result)]
     # Incidents are held before what is owed about them, as in every stage: replicas never wait in a ring.
     states = {row["id"]: row["state"] for row in incidents.incidents(db, sorted(_incidents(results)))}
