@@ -1,4 +1,4 @@
-"""The command line: `tocsin serve`, `check`, `explain`, `test`, `test-alert`, `migrate`.
+"""The command line: `tocsin serve`, `check`, `explain`, `test`, `test-alert`, `oncall`, `migrate`.
 
 Heavy modules are imported by the command that needs them, so that `--help` answers at once.
 """
@@ -71,6 +71,15 @@ def _parser() -> argparse.ArgumentParser:
     drill.add_argument("--json", action="store_true", help="print the receipt as JSON")
     drill.add_argument("labels", nargs="*", metavar="label=value")
     drill.set_defaults(run=_test_alert)
+
+    oncall = commands.add_parser(
+        "oncall", help="who is on call in every schedule, until when, and who is next"
+    )
+    _add_config(oncall)
+    _add_database(oncall)
+    oncall.add_argument("--at", metavar="RFC3339", help="the instant to ask about (default: now)")
+    oncall.add_argument("--json", action="store_true", help="print the answer as JSON")
+    oncall.set_defaults(run=_oncall)
 
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
     _add_database(migrate)
@@ -180,6 +189,31 @@ def _explain(options: argparse.Namespace) -> int:
     except ConfigError as error:
         return _say(*error.errors)
     answer = explain(config, _labels(options.labels), _instant(options.at))
+    print(_json(answer) if options.json else in_words(answer, pen_for(sys.stdout, os.environ)))
+    return 0
+
+
+def _oncall(options: argparse.Namespace) -> int:
+    from receiver.config import ConfigError, load
+    from receiver.oncall import in_words, oncall
+    from receiver.store.database import DatabaseFailure, connect, reading, sqlite_file
+    from receiver.store.overrides import by_schedule
+    from receiver.terminal import pen_for
+
+    try:
+        settings = _settings(options)
+        config = load(settings.config, os.environ)
+    except ConfigError as error:
+        return _say(*error.errors)
+    at, found = _instant(options.at), {}
+    file = sqlite_file(settings.database_url)
+    if file is None or file.exists():
+        try:
+            with reading(connect(settings.database_url, writing=False)) as db:
+                found = by_schedule(db, at)
+        except DatabaseFailure:
+            _say("the database does not answer, so overrides are left out; see --database")
+    answer = oncall(config, found, at)
     print(_json(answer) if options.json else in_words(answer, pen_for(sys.stdout, os.environ)))
     return 0
 

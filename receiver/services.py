@@ -101,6 +101,16 @@ class Services:
         self.owed.set()
         return row
 
+    async def override(self, made: dict[str, Any]) -> dict[str, Any]:
+        """Take a schedule over for a while; return the override."""
+        row: dict[str, Any] = await self.writer.submit(self._override, made)
+        return row
+
+    async def end_override(self, id_: int) -> dict[str, Any] | None:
+        """End an override; return it, None where there is no such."""
+        row: dict[str, Any] | None = await self.writer.submit(self._end_override, (id_, self.clock.now()))
+        return row
+
     async def prepare(self) -> None:
         """Find the key that links are signed with: the one we were given, else one of our own."""
         given = self.settings.secret_key
@@ -282,6 +292,8 @@ class Services:
         self._ask_again = self._stage(deliver.ask_again)
         self._take_over = self._stage(deliver.take_over)
         self._own_key = self._stage(own_key)
+        self._override = self._stage(act.override)
+        self._end_override = self._stage(act.end_override)
         self._hold = self._stage(hold)
         self._let_go = self._stage(let_go)
         self._free_all = self._stage(free_all)

@@ -335,6 +335,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name="pk_secret"),
     )
     op.create_table(
+        "override",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("schedule", AutoString(), nullable=False),
+        sa.Column("person", AutoString(), nullable=False),
+        sa.Column("starts_at", UTCDateTime(), nullable=False),
+        sa.Column("ends_at", UTCDateTime(), nullable=False),
+        sa.Column("made_at", UTCDateTime(), nullable=False),
+        sa.Column("made_by", AutoString(), nullable=False),
+        sa.Column("text", AutoString(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_override"),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("override", schema=None) as batch_op:
+        batch_op.create_index("ix_override_ends_at", ["ends_at"], unique=False)
+
+    op.create_table(
         "lease",
         sa.Column("name", AutoString(), nullable=False),
         sa.Column("holder", AutoString(), nullable=False),
@@ -346,6 +364,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take it back."""
     op.drop_table("lease")
+    with op.batch_alter_table("override", schema=None) as batch_op:
+        batch_op.drop_index("ix_override_ends_at")
+
+    op.drop_table("override")
     op.drop_table("secret")
     with op.batch_alter_table("heard", schema=None) as batch_op:
         batch_op.drop_index("ix_heard_at")

@@ -4,7 +4,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -23,9 +23,11 @@ from receiver.config.document import (
     value_of,
 )
 from receiver.config.records import Config
-from receiver.policy import hours, routing
+from receiver.policy import hours, oncall, routing
 from receiver.policy.matching import EQUAL, REGEX, Matcher
 from receiver.policy.routing import Route
+
+LOOKED_AHEAD = timedelta(weeks=4)  # for gaps in a schedule
 
 # Where each kind of name is defined, and what a person calls it.
 DEFINED_IN = {
@@ -34,6 +36,7 @@ DEFINED_IN = {
     "source": "sources",
     "escalation policy": "escalation_policies",
     "person": "people",
+    "schedule": "schedules",
 }
 NAMED_BY = {  # the keys of a route that name something defined elsewhere
     "receiver": "receiver",
@@ -90,10 +93,10 @@ def _shared_contacts(document: Document) -> Iterator[Problem]:
     """Yield contacts that two people have: an answer from there would have no name."""
     people, found = document.find(("people",))
     first: dict[tuple[str, str], str] = {}
-    for index, person in enumerate(people.items if found and isinstance(people, Sequence) else []):
+    for index, person in enumerate(_items(people) if found else ()):
         contacts = person.entries.get("contacts") if isinstance(person, Table) else None
         name = person.entries.get("name") if isinstance(person, Table) else None
-        for place, contact in enumerate(contacts.items if isinstance(contacts, Sequence) else []):
+        for place, contact in enumerate(_items(contacts)):
             for kind, address in contact.entries.items() if isinstance(contact, Table) else ():
                 if not isinstance(address, Scalar) or not isinstance(name, Scalar):
                     continue
@@ -111,13 +114,32 @@ def _references(document: Document) -> Iterator[tuple[str, Scalar, Steps]]:
         yield "receiver", fallback, found
     for route, path in _routes(document):
         for key, kind in NAMED_BY.items():
-            node = route.entries.get(key)
-            if isinstance(node, Scalar):
-                yield kind, node, (*path, key)
-            elif isinstance(node, Sequence):
-                for index, item in enumerate(node.items):
-                    if isinstance(item, Scalar):
-                        yield kind, item, (*path, key, index)
+            yield from _named(kind, route.entries.get(key), (*path, key))
+    for rotation, path in _rotations(document):
+        for key, kind in {"people": "person", "active_time_intervals": "time interval"}.items():
+            yield from _named(kind, rotation.entries.get(key), (*path, key))
+
+
+def _named(kind: str, node: Node | None, path: Steps) -> Iterator[tuple[str, Scalar, Steps]]:
+    if isinstance(node, Scalar):
+        yield kind, node, path
+    elif isinstance(node, Sequence):
+        for index, item in enumerate(node.items):
+            if isinstance(item, Scalar):
+                yield kind, item, (*path, index)
+
+
+def _rotations(document: Document) -> Iterator[tuple[Table, Steps]]:
+    schedules, found = document.find(("schedules",))
+    for index, schedule in enumerate(_items(schedules) if found else ()):
+        rotations = schedule.entries.get("rotations") if isinstance(schedule, Table) else None
+        for number, rotation in enumerate(_items(rotations)):
+            if isinstance(rotation, Table):
+                yield rotation, ("schedules", index, "rotations", number)
+
+
+def _items(node: Node | None) -> list[Node]:
+    return node.items if isinstance(node, Sequence) else []
 
 
 def _routes(document: Document) -> Iterator[tuple[Table, Steps]]:
@@ -191,6 +213,7 @@ def warnings(document: Document, config: Config, directory: Path, at: datetime) 
         *_never_open(document, config, at),
         *_pointless_receivers(document, config),
         *_missing_files(document, directory),
+        *_gaps(document, config, at),
     ]
 
 
@@ -296,6 +319,25 @@ def _pointless_receivers(document: Document, config: Config) -> Iterator[Problem
         elif receiver.name not in used:
             text = f'no route leads to the receiver "{receiver.name}"; route something to it, or remove it'
             yield Problem(_position(document, path), path, text)
+
+
+def _gaps(document: Document, config: Config, at: datetime) -> Iterator[Problem]:
+    """Yield, for each schedule, the first time of the coming weeks in which nobody is on call."""
+    for index, schedule in enumerate(config.schedules):
+        path = f"schedules[{index}]"
+        for shift in oncall.shifts(schedule, (), config.interval_named, at, at + LOOKED_AHEAD):
+            if shift.person is None:
+                until = f"until {_minute(shift.ends_at)}" if shift.ends_at else "for a year and longer"
+                text = (
+                    f'nobody is on call in "{schedule.name}" from {_minute(shift.starts_at)} {until};'
+                    " add a rotation below the others that always has somebody"
+                )
+                yield Problem(_position(document, path), path, text)
+                break
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _missing_files(document: Document, directory: Path) -> Iterator[Problem]:

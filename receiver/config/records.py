@@ -15,6 +15,7 @@ from receiver.policy.durations import Duration
 from receiver.policy.hours import TimeInterval
 from receiver.policy.matching import Labels
 from receiver.policy.muting import InhibitRule
+from receiver.policy.oncall import Schedule
 from receiver.policy.record import Record
 from receiver.policy.routing import Route
 from receiver.policy.throttle import Way
@@ -148,6 +149,7 @@ class Config(Record):
     route: Route
     inhibit_rules: tuple[InhibitRule, ...] = ()
     people: tuple[Person, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     fallback: Name | None = None
     severity_order: Annotated[tuple[Name, ...], Field(min_length=1)] = (
         "critical",
@@ -175,6 +177,11 @@ class Config(Record):
     def interval_named(self) -> dict[str, TimeInterval]:
         """The time intervals by name."""
         return {interval.name: interval for interval in self.time_intervals}
+
+    @cached_property
+    def schedule_named(self) -> dict[str, Schedule]:
+        """The schedules by name."""
+        return {schedule.name: schedule for schedule in self.schedules}
 
     @cached_property
     def source_named(self) -> dict[str, Source]:

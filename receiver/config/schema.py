@@ -42,6 +42,7 @@ DESCRIPTIONS = {
         "route": "The root of the routing tree, as in Alertmanager.",
         "inhibit_rules": "Which firing alerts keep which others quiet, as in Alertmanager.",
         "people": "Who answers, and from where.",
+        "schedules": "Who is on call when.",
         "fallback": "The receiver that is told when a destination cannot be reached; "
         'default: the receiver named "fallback", else that of the root route.',
         "severity_order": "The values of the label severity, most severe first.",
@@ -59,6 +60,19 @@ DESCRIPTIONS = {
     "Person": {
         "name": "What others call the person.",
         "contacts": "Where the person answers from, so that the answer has a name.",
+    },
+    "Rotation": {
+        "name": "What the rotation is called.",
+        "people": "Who takes turns, in this order.",
+        "every": "How long one turn is: whole hours, such as 12h, 1d or 1w.",
+        "starts_at": "The first hand-over on the clocks of the schedule's time zone, e.g. 2026-01-05T09:00.",
+        "ends_at": "When the rotation is over, on the same clocks.",
+        "active_time_intervals": "At other times it is as if the rotation were not there.",
+    },
+    "Schedule": {
+        "name": "The name of the schedule.",
+        "time_zone": "Whose clocks count; default UTC.",
+        "rotations": "The last one that has somebody says who is on call.",
     },
     "ConsoleConfig": {"send_resolved": SEND_RESOLVED},
     "EmailConfig": {

@@ -1,4 +1,4 @@
-"""A person says something about an incident: acknowledge, unacknowledge, resolve, snooze, note."""
+"""A person does something: acknowledges, unacknowledges, resolves, snoozes, notes, takes a schedule over."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from receiver.pipeline import facts
 from receiver.pipeline.draft import Draft, owe, save, with_alerts
 from receiver.policy.durations import in_words
 from receiver.policy.incident import Event, Happening, Reason, State, Verb, after
-from receiver.store import heard, incidents, outbox
+from receiver.store import heard, incidents, outbox, overrides
 from receiver.store.database import Db
 
 Row = dict[str, Any]
@@ -115,3 +115,13 @@ def _note(db: Db, draft: Draft, action: Action) -> None:
         return  # sent twice
     draft.line(action.at, Happening.NOTE, action.text, action.actor)
     owe(draft, Reason.NOTE, action.at)
+
+
+def override(db: Db, _config: Config, made: Sequence[Row]) -> list[Row]:
+    """Let people take schedules over; return the overrides."""
+    return [overrides.add(db, one) for one in made]
+
+
+def end_override(db: Db, _config: Config, wishes: Sequence[tuple[int, datetime]]) -> list[Row | None]:
+    """End overrides, each at its moment; return them as they are then, None where there is no such."""
+    return [overrides.end(db, id_, now) for id_, now in wishes]

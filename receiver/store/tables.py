@@ -234,6 +234,21 @@ class Lease(SQLModel, table=True):
     until: datetime
 
 
+class Override(SQLModel, table=True):
+    """Somebody takes a schedule over for a while."""
+
+    __table_args__ = (Index("ix_override_ends_at", "ends_at"), {"sqlite_autoincrement": True})
+
+    id: int | None = id_column()
+    schedule: str  # its name in routing.yaml
+    person: str
+    starts_at: datetime
+    ends_at: datetime
+    made_at: datetime
+    made_by: str
+    text: str  # why
+
+
 class Quarantine(SQLModel, table=True):
     """A body, or one alert of a body, that could not be understood."""
 
