@@ -1,29 +1,24 @@
 """How is an incident told through apprise, which knows a hundred and more services by URL?
 
-apprise sends from threads, says in its log only why something failed, and writes URLs, which are secrets,
-into the same log. So its log is cleaned and read here and goes no further, and each of its connections is
-judged at the moment it is made.
+apprise knows whether it delivered something, and says only in its log why it did not. So its log is read
+here; it goes no further, because apprise writes URLs into it, which are secrets.
 """
 
 import asyncio
 import hashlib
 import logging
 import re
-import socket
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from receiver.channels.apprise_guard import Guard, clean, guarded, judge, shown
 from receiver.channels.base import (
     DEFAULT_TIMEOUT,
     ChannelConfig,
@@ -36,7 +31,7 @@ from receiver.channels.base import (
     exactly_one,
     read_secret,
 )
-from receiver.channels.client import MAX_RETRY_AFTER, SHORTEST_SECRET, TRANSIENT, Client, refusal
+from receiver.channels.client import MAX_RETRY_AFTER, TRANSIENT, Client
 from receiver.clock import Clock
 from receiver.policy.incident import MessageEvent
 from receiver.policy.throttle import Limit
@@ -47,9 +42,6 @@ if TYPE_CHECKING:
 INSTALL = "apprise is not installed; install it with: pip install 'tocsin[apprise]'"
 URLS = "https://appriseit.com/services/"
 
-HOST = re.compile(  # lower case with a dot; a token where a host would be rarely looks like this
-    r"(localhost|\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.]+\]|([a-z0-9-]{1,40}\.){1,5}[a-z]{2,20})(:\d{1,5})?"
-)
 STATUS = re.compile(r"error=(\d{3})\b")  # how apprise's services log an HTTP status that is not 2xx
 BROKEN = re.compile(r"Socket Exception|SMTP Exception|[Cc]onnection error")
 ANSWERED = "Response Details"  # what follows is the service's
@@ -184,7 +176,7 @@ def _type(message: Message) -> str:
     return TYPES.get(message.facts["incident"]["severity"], "info")
 
 
-def _failure(heard: Heard, guard: "Guard") -> ChannelError:
+def _failure(heard: Heard, guard: Guard) -> ChannelError:
     """Return what apprise's log means; its result knows only that it failed."""
     name, answer = shown(guard.url), f"{heard.said}\n{heard.answer}".strip()
     if guard.refusal and not guard.has_connected:
@@ -221,7 +213,7 @@ def _apprise() -> ModuleType:
     log = logging.getLogger("apprise")
     log.setLevel(logging.DEBUG)  # the reason of a failure is in its debug lines
     log.propagate = False  # so are URLs and payloads; they are read here, and go no further
-    log.addFilter(_clean)
+    log.addFilter(clean)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its debug lines hold paths, which are secrets
     sys.addaudithook(judge)
     return apprise
@@ -260,86 +252,3 @@ def _service(url: str, seconds: float) -> "NotifyBase":
         service.overflow_mode = apprise.OverflowMode.TRUNCATE  # refused, or many pushes, otherwise
     checked: NotifyBase = service
     return checked
-
-
-def shown(url: str) -> str:
-    """Return the part of an apprise URL that is no secret: the service, and the host if there is one."""
-    scheme, _, rest = url.partition("://")
-    host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
-    return f"{scheme.lower()}://{host}" if HOST.fullmatch(host) else scheme.lower()
-
-
-def _redacted(text: str, url: str) -> str:
-    """Return the text without any part of the URL that is not `shown`."""
-    found = {url, url.partition("://")[2], *re.split(r"[/?&=:@,#]+", url)}
-    found |= {unquote(part) for part in found}
-    open_parts = re.split(r"[/:]+", shown(url))
-    for secret in sorted(found.difference(open_parts), key=len, reverse=True):
-        if len(secret) >= SHORTEST_SECRET:
-            text = re.sub(re.escape(secret), "[secret]", text, flags=re.IGNORECASE)
-    return text
-
-
-@dataclass(slots=True)
-class Guard:
-    """Where one message may lead, and what must not be told; shared with the thread that sends it."""
-
-    url: str
-    private_allowed: bool
-    refusal: str = ""
-    has_connected: bool = False
-
-
-_guard: ContextVar[Guard | None] = ContextVar("apprise_guard", default=None)
-
-
-@contextmanager
-def guarded(guard: Guard) -> Iterator[None]:
-    """Let apprise work, in this context and its copies, under this guard."""
-    token = _guard.set(guard)
-    try:
-        yield
-    finally:
-        _guard.reset(token)
-
-
-def _clean(record: logging.LogRecord) -> bool:
-    """Take the secrets out of a log line; without a guard we do not know them, and there is no line."""
-    guard = _guard.get()
-    if guard is None:
-        return False
-    record.msg, record.args, record.exc_info = _redacted(record.getMessage(), guard.url), (), None
-    return True
-
-
-def judge(event: str, arguments: tuple[Any, ...]) -> None:
-    """Stop a connection of apprise that leads where it must not; Python asks before it makes any.
-
-    apprise sends in a copy of our context, so the guard says whose connection it is. What is judged is the
-    address that is connected to, after the name was resolved.
-    """
-    if event not in {"socket.connect", "socket.sendto"}:
-        return
-    guard = _guard.get()
-    if guard is None:
-        return
-    why = _refusal(arguments[1], private_allowed=guard.private_allowed)
-    if why is not None:
-        guard.refusal = why
-        raise ConnectionRefusedError(why)
-    guard.has_connected = True
-
-
-def _refusal(address: Any, *, private_allowed: bool) -> str | None:
-    if not isinstance(address, tuple):  # a Unix socket, a Bluetooth device
-        return None if private_allowed else "it is on this machine; set allow_private_addresses: true"
-    host = str(address[0])
-    try:
-        found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, None)]  # an address is its own answer
-    except OSError:
-        return None  # it cannot be connected to either
-    for one in found:
-        why = refusal(one, private_allowed=private_allowed)
-        if why is not None:
-            return f"{one} is {why}"
-    return None

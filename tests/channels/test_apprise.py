@@ -15,7 +15,8 @@ import pytest
 import trustme
 from pydantic import ValidationError
 
-from receiver.channels.apprise import Apprise, AppriseConfig, Guard, guarded, judge, shown
+from receiver.channels.apprise import Apprise, AppriseConfig
+from receiver.channels.apprise_guard import Guard, guarded, judge, shown
 from receiver.channels.base import PermanentFailure, TemporaryFailure
 from receiver.policy.incident import MessageEvent
 from tests.channels.contract import TEMPORARY, ChannelContract
