@@ -1,5 +1,6 @@
 """How does a message appear on standard output?"""
 
+import select
 import sys
 import unicodedata
 from typing import ClassVar
@@ -39,6 +40,8 @@ class Console:
         lines = [message.title, *([message.reply] if message.reply else []), message.text]
         text = visible("\n".join(lines)) + "\n\n"
         encoding = sys.stdout.encoding or "utf-8"
+        if _is_stopped():
+            raise TemporaryFailure("nobody reads standard output; press Ctrl-Q if the terminal is stopped")
         try:
             sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
             sys.stdout.flush()
@@ -48,6 +51,14 @@ class Console:
 
     async def aclose(self) -> None:
         """Leave standard output open: it is not ours."""
+
+
+def _is_stopped() -> bool:
+    """Return whether a write would wait, and the whole service with it, until somebody reads on."""
+    try:
+        return not select.select([], [sys.stdout.fileno()], [], 0)[1]
+    except (OSError, ValueError):  # nothing that could stop: a test's, or closed, which the write will tell
+        return False
 
 
 def visible(text: str) -> str:

@@ -1,5 +1,7 @@
 """How does a message appear on standard output?"""
 
+import contextlib
+import os
 import sys
 
 import pytest
@@ -19,6 +21,25 @@ async def test_a_message_is_printed_whole(client, clock, capsys):
         "🔥 CRITICAL · DiskFull db-1 (2 firing) · Disk on db-1 is 91% full & <growing>\n1 new alert\n"
     )
     assert "Runbook: https://runbooks.example.org/DiskFull?step=1&of=3\n" in printed
+
+
+async def test_a_terminal_that_is_stopped_stops_nothing_else(client, clock, monkeypatch):
+    """A pipe that nobody reads, or a terminal after Ctrl-S, would hold up the whole service."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 65536)
+    os.set_blocking(writing, True)
+
+    with open(writing, "w") as stdout, open(reading, "rb", buffering=0) as reader:  # noqa: ASYNC230, PTH123 - a pipe
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(TemporaryFailure, match="nobody reads"):
+            await Console(client, clock).send(ConsoleConfig(), a_message(kind="console"), None)
+
+        reader.read(1_000_000)
+        await Console(client, clock).send(ConsoleConfig(), a_message(kind="console"), None)
+        assert b"DiskFull" in reader.read(1_000_000)
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
