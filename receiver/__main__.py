@@ -1,4 +1,4 @@
-"""The command line: `tocsin serve`, `check`, `explain`, `test`, `test-alert`, `oncall`, `migrate`.
+"""The command line: `tocsin serve`, `check`, `explain`, `test`, `test-alert`, `replay`, `oncall`, `migrate`.
 
 Heavy modules are imported by the command that needs them, so that `--help` answers at once.
 """
@@ -80,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
     oncall.add_argument("--at", metavar="RFC3339", help="the instant to ask about (default: now)")
     oncall.add_argument("--json", action="store_true", help="print the answer as JSON")
     oncall.set_defaults(run=_oncall)
+
+    again = commands.add_parser("replay", help="try again what was given up, through a running service")
+    again.add_argument("--failed", action="store_true", help="all that was given up")
+    again.add_argument("--actor", default="somebody", metavar="NAME", help="who asks, for the timeline")
+    again.add_argument("--url", help="where the service runs (default: TOCSIN_PUBLIC_URL, or host and port)")
+    again.add_argument("--json", action="store_true", help="print what became of each as JSON")
+    again.add_argument("ids", nargs="*", type=int, metavar="ID", help="of notifications")
+    again.set_defaults(run=_replay)
 
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
     _add_database(migrate)
@@ -244,7 +252,8 @@ def _test(options: argparse.Namespace) -> int:
 
 def _test_alert(options: argparse.Namespace) -> int:
     from receiver.config import ConfigError
-    from receiver.drill_client import NoDrillError, hold, in_words, is_success
+    from receiver.drill_client import hold, in_words, is_success
+    from receiver.remote import NoAnswerError
     from receiver.terminal import pen_for
 
     try:
@@ -252,10 +261,29 @@ def _test_alert(options: argparse.Namespace) -> int:
         receipt = hold(url, _labels(options.labels), wait=options.wait)
     except ConfigError as error:
         return _say(*error.errors)
-    except NoDrillError as error:
+    except NoAnswerError as error:
         return _say(f"no drill: {error}")
     print(_json(receipt) if options.json else in_words(receipt, pen_for(sys.stdout, os.environ)))
     return 0 if is_success(receipt) else 1
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from receiver.config import ConfigError
+    from receiver.remote import NoAnswerError
+    from receiver.replay_client import failed, in_words, is_success, replay
+    from receiver.terminal import pen_for
+
+    if bool(options.ids) == options.failed:
+        return _say("say which notifications to try again: their ids, or --failed for all that were given up")
+    try:
+        url = options.url or _settings(options).base_url
+        wishes = replay(url, failed(url) if options.failed else options.ids, options.actor)
+    except ConfigError as error:
+        return _say(*error.errors)
+    except NoAnswerError as error:
+        return _say(f"not replayed: {error}")
+    print(_json(wishes) if options.json else in_words(wishes, pen_for(sys.stdout, os.environ)))
+    return 0 if is_success(wishes) else 1
 
 
 def _json(answer: Any) -> str:

@@ -1,91 +1,33 @@
 """Does a page arrive? A drill through a running service, and its receipt."""
 
 import asyncio
-import http.client
-import json
-import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 
-from receiver.channels.base import is_web_address
 from receiver.clock import Clock, SystemClock
+from receiver.remote import asked
 from receiver.terminal import PLAIN, Pen, printable
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-MOST_BYTES = 10_000_000  # of an answer; a receipt is a few kilobytes
-PATIENCE = 10.0  # seconds for one request; the service commits before it answers
 PAUSE = 0.2  # seconds between two looks at the receipt
-
-
-class NoDrillError(Exception):
-    """The drill could not be held; the text says why and what to do."""
 
 
 def hold(url: str, labels: Mapping[str, str], wait: float, clock: Clock | None = None) -> dict[str, Any]:
     """Hold a drill through the service at the address; return its receipt as it is when all are told.
 
-    After `wait` seconds it is returned as it is then; `finished` says which.
+    After `wait` seconds it is returned as it is then; `finished` says which. Errors: NoAnswerError.
     """
     return asyncio.run(_hold(url.rstrip("/"), labels, wait, clock or SystemClock()))
 
 
 async def _hold(url: str, labels: Mapping[str, str], wait: float, clock: Clock) -> dict[str, Any]:
     began = clock.elapsed()
-    held = _asked(url, "/test-alert", {"labels": dict(labels)})
+    held = asked(url, "/test-alert", {"labels": dict(labels)}, about="drill_id")
     path = f"/api/v1/drills/{held['drill_id']}"
     while True:
-        receipt = _asked(url, path)
+        receipt = asked(url, path, about="drill_id")
         if receipt["finished"] or clock.elapsed() - began >= wait:
             return {**receipt, "links": held["links"]}
         await clock.sleep(PAUSE)
-
-
-def _asked(url: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what the service answers to a GET, or to a POST of `body`."""
-    if not is_web_address(url):
-        raise NoDrillError(f'"{url}" is not a web address; write it as http://127.0.0.1:5001')
-    request = urllib.request.Request(  # noqa: S310 - the scheme was checked
-        url + path,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json", "Accept": "application/json"},
-    )
-    try:
-        with _opener(url).open(request, timeout=PATIENCE) as response:
-            answer = json.loads(response.read(MOST_BYTES))
-    except HTTPError as error:
-        raise NoDrillError(f"{url} answered {error.code}: {_detail(error)}") from None
-    except OSError as error:
-        advice = "start the service with `tocsin serve`, or say where it runs with --url"
-        raise NoDrillError(f"nothing answers at {url} ({_cause(error)}); {advice}") from None
-    except (ValueError, http.client.HTTPException):
-        answer = None
-    if not isinstance(answer, dict) or "drill_id" not in answer:
-        raise NoDrillError(f"what answers at {url} is not Tocsin; say where it runs with --url")
-    return answer
-
-
-def _opener(url: str) -> urllib.request.OpenerDirector:
-    """Return what opens the address; a proxy cannot lead to this machine."""
-    if urlsplit(url).hostname in LOOPBACK:
-        return urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    return urllib.request.build_opener()
-
-
-def _detail(error: HTTPError) -> str:
-    """Return what a problem document says, else the words of the status."""
-    try:
-        said = json.loads(error.read(MOST_BYTES))["detail"]
-    except (OSError, ValueError, LookupError, TypeError, http.client.HTTPException):
-        said = error.reason
-    return printable(str(said))
-
-
-def _cause(error: OSError) -> str:
-    reason = error.reason if isinstance(error, URLError) else error
-    cause = (getattr(reason, "strerror", None) or str(reason) or type(reason).__name__).lower()
-    return printable(cause)
 
 
 def is_success(receipt: Mapping[str, Any]) -> bool:

@@ -53,7 +53,9 @@ def in_folder(tmp_path, **files):
     return tmp_path
 
 
-@pytest.mark.parametrize("arguments", [[], ["serve"], ["check"], ["explain"], ["test"], ["test-alert"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["serve"], ["check"], ["explain"], ["test"], ["test-alert"], ["replay"]]
+)
 def test_help_imports_nothing_heavy(arguments):
     script = (
         "import sys\n"
@@ -252,6 +254,40 @@ def test_a_drill_that_does_not_reach_everyone_is_a_failure(tmp_path, served, lab
 
     assert re.search(words, ran.stdout), ran.stdout + ran.stderr
     assert ran.returncode == 1
+
+
+def test_what_was_given_up_is_tried_again(tmp_path, served):
+    """By id or all of it; what was not given up is named with the reason, and makes it a failure."""
+    drilled = tocsin("test-alert", "--url", served, "--json", "team=lost", within=tmp_path)
+    assert json.loads(drilled.stdout)["destinations"][0]["state"] == "failed"
+
+    every = tocsin("replay", "--failed", "--url", served, "--json", "--actor", "ana", within=tmp_path)
+    wishes = json.loads(every.stdout)
+    one = tocsin("replay", wishes[0]["id"], 123456, "--url", served, within=tmp_path)
+
+    assert (every.returncode, {wish["replayed"] for wish in wishes}) == (0, {True})
+    assert re.search(r"^✘ 123456: there is no notification 123456$", one.stdout, re.MULTILINE)
+    assert re.search(
+        rf"^✔ {wishes[0]['id']}: webhook \S+ is told about incident \d+ again$", one.stdout, re.MULTILINE
+    )
+    assert one.returncode == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["7", "--failed"]])
+def test_what_is_to_be_tried_again_must_be_said(tmp_path, arguments):
+    ran = tocsin("replay", *arguments, within=tmp_path)
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("say which notifications to try again")
+
+
+def test_nothing_can_be_tried_again_without_a_service(tmp_path):
+    url = f"http://127.0.0.1:{free_port()}"
+
+    ran = tocsin("replay", "--failed", "--url", url, within=tmp_path)
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"not replayed: nothing answers at {url}")
 
 
 def test_a_drill_without_a_service_says_how_to_start_one(tmp_path):
