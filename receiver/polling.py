@@ -14,7 +14,8 @@ from typing import cast
 import structlog
 
 from receiver.channels.base import ChannelError, Heard, PermanentFailure, TemporaryFailure
-from receiver.channels.telegram import Telegram, TelegramConfig, bot_id
+from receiver.channels.telegram import Telegram
+from receiver.channels.telegram_config import TelegramConfig, bot_id
 from receiver.policy import retry
 from receiver.services import Services
 from receiver.store.database import DatabaseFailure, Overloaded

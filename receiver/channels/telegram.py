@@ -1,23 +1,17 @@
 """How is an incident told in Telegram, kept up to date there, and answered from there?"""
 
-import hashlib
-import hmac
 import html
 import json
-import re
-from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 import anyio.to_thread
 import structlog
-from pydantic import Field, SecretStr, field_validator, model_validator
 
 from receiver.channels.base import (
-    DEFAULT_TIMEOUT,
     ChannelConfig,
     ChannelError,
     Forged,
@@ -27,15 +21,13 @@ from receiver.channels.base import (
     Message,
     PermanentFailure,
     Sent,
-    Timeout,
     button_value,
-    exactly_one,
     is_web_address,
-    read_button,
-    read_secret,
 )
 from receiver.channels.client import Client
 from receiver.channels.telegram_answers import Migrated, NotEditable, NoThread, NotModified, TooLate
+from receiver.channels.telegram_config import TelegramConfig, bot_id
+from receiver.channels.telegram_presses import heard_in, is_update, knows_secret, mark
 from receiver.clock import Clock
 from receiver.policy.incident import Reason, Verb
 from receiver.policy.lengths import cut, seen
@@ -60,96 +52,8 @@ LABELS = {
     Verb.RESOLVE: "✅ Resolve",
     Verb.UNACKNOWLEDGE: "↩️ Unacknowledge",
 }
-TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{3,200}")
-NAME = re.compile(r"@[A-Za-z][A-Za-z0-9_]{3,}")
-WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")  # what setWebhook takes
 
 Button = dict[str, str]
-
-
-class TelegramConfig(ChannelConfig):
-    """An entry of `telegram_configs`: a bot, and the chat it writes to."""
-
-    bot_token: SecretStr | None = None
-    bot_token_file: str | None = None  # read at every send
-    chat_id: int | str
-    message_thread_id: int | None = Field(default=None, ge=0)  # a topic; Alertmanager's 0 is none
-    api_url: str = "https://api.telegram.org"
-    disable_notifications: bool = False
-    parse_mode: Literal["HTML"] = "HTML"  # the templates are HTML
-    updates: Literal["polling", "webhook", "off"] = "polling"  # how pressed buttons reach us
-    webhook_secret: SecretStr | None = None  # what Telegram shows us with every update
-    webhook_secret_file: str | None = None
-    timeout: Timeout = DEFAULT_TIMEOUT
-    allow_private_addresses: bool = False  # for a Bot API server of your own
-
-    @field_validator("bot_token")
-    @classmethod
-    def _is_a_token(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not TOKEN.fullmatch(value.get_secret_value()):
-            raise ValueError("it is not a bot token; BotFather's look like 123456:ABC-DEF…")
-        return value
-
-    @field_validator("chat_id")
-    @classmethod
-    def _is_a_chat(cls, value: int | str) -> int | str:
-        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
-            value = int(value)
-        if value == 0 or (isinstance(value, str) and not NAME.fullmatch(value)):
-            raise ValueError("a chat is a number, negative for groups, or the @name of a public one")
-        return value
-
-    @field_validator("webhook_secret")
-    @classmethod
-    def _is_a_webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not WEBHOOK_SECRET.fullmatch(value.get_secret_value()):
-            raise ValueError("it may have 1 to 256 of A-Z, a-z, 0-9, _ and -")
-        return value
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        exactly_one(bot_token=self.bot_token, bot_token_file=self.bot_token_file)
-        if not is_web_address(self.api_url):
-            raise ValueError("api_url is not a URL")
-        if self.updates == "webhook" or self.webhook_secret or self.webhook_secret_file:
-            secrets = {
-                "webhook_secret": self.webhook_secret,
-                "webhook_secret_file": self.webhook_secret_file,
-            }
-            exactly_one(**secrets)
-        return self
-
-    @property
-    def destination(self) -> str:
-        """The chat, and the topic where there is one."""
-        topic = f" topic {self.message_thread_id}" if self.message_thread_id else ""
-        return f"telegram {self.chat_id}{topic}"
-
-    @property
-    def service(self) -> str:
-        """The bot: its number, which everybody in its chats can see, or the file with its token."""
-        if self.bot_token is None:
-            return f"telegram bot of {self.bot_token_file}"
-        return f"telegram bot {bot_id(self.bot_token.get_secret_value())}"
-
-    def token(self) -> str:
-        """Return the token as it is now."""
-        token = read_secret(self.bot_token, self.bot_token_file)
-        if not TOKEN.fullmatch(token):
-            raise PermanentFailure(f"{self.bot_token_file} holds no bot token")
-        return token
-
-    def secret(self) -> str:
-        """Return what Telegram shows us with every update, as it is now."""
-        secret = read_secret(self.webhook_secret, self.webhook_secret_file)
-        if not WEBHOOK_SECRET.fullmatch(secret):
-            raise PermanentFailure(f"{self.webhook_secret_file} holds no secret that Telegram would take")
-        return secret
-
-
-def bot_id(token: str) -> str:
-    """Return the part of a token that is no secret."""
-    return token.partition(":")[0]
 
 
 class Telegram:
@@ -158,7 +62,7 @@ class Telegram:
     Config: ClassVar[type[ChannelConfig]] = TelegramConfig
     needs_templates: ClassVar[bool] = True
     takes_digests: ClassVar[bool] = True
-    destination_limit: ClassVar[Limit | None] = Limit(20, timedelta(minutes=1), 3)  # what a group takes
+    destination_limit: ClassVar[Limit | None] = Limit(20, timedelta(minutes=1), 4)  # what a group takes
     service_limit: ClassVar[Limit | None] = Limit(30, timedelta(seconds=1), 30)  # what a bot may send
 
     def __init__(self, client: Client, clock: Clock) -> None:
@@ -187,8 +91,8 @@ class Telegram:
 
     def hear(self, inbound: Inbound, configs: Sequence[TelegramConfig]) -> list[Heard]:
         """Return the button that was pressed; only who knows a bot's secret speaks for its chats."""
-        shown = inbound.headers.get(SECRET_HEADER, "").encode()
-        known = [to for to in configs if to.updates == "webhook" and _is_shown(to, shown)]
+        shown = inbound.headers.get(SECRET_HEADER, "")
+        known = [to for to in configs if to.updates == "webhook" and knows_secret(to, shown)]
         if not known:
             raise Forged("it shows a secret that is no webhook_secret" if shown else "it shows no secret")
         try:
@@ -214,7 +118,7 @@ class Telegram:
         """Wait for what people answer through a bot; return it, and the offset that confirms it."""
         speaker = await self._speaker(to, to.token(), seconds=wait + to.timeout.total_seconds())
         updates = await speaker.updates(offset, wait)
-        ids = [update["update_id"] for update in updates if _is_update(update)]
+        ids = [update["update_id"] for update in updates if is_update(update)]
         return heard_in(updates, configs), max(ids) + 1 if ids else offset
 
     async def listen(self, to: TelegramConfig, url: str | None) -> None:
@@ -344,99 +248,9 @@ def _press(verb: Verb, to: TelegramConfig, token: str, incident_id: int) -> Butt
 
 def _link(label: str, url: str | None) -> Button:
     """Return a button that opens a page; none for a host without a dot, which Telegram refuses."""
-    if (
-        not url
-        or not is_web_address(url)
-        or "." not in (urlsplit(url).hostname or "")
-        or not url.isprintable()
-    ):
-        return {}
-    return {"text": label, "url": url}
-
-
-def mark(token: str, chat_id: int | str, value: str) -> str:
-    """Return what shows that a button was made by this bot for this chat, whatever the chat is called now."""
-    digest = hmac.new(token.encode(), f"{chat_id}/{value}".encode(), hashlib.sha256).digest()
-    return urlsafe_b64encode(digest[:9]).decode()
-
-
-def heard_in(updates: Iterable[Any], configs: Sequence[TelegramConfig]) -> list[Heard]:
-    """Return what people said with buttons, from chats that routing.yaml names.
-
-    Anybody may write to a bot, and send it whatever a button could say. So a press counts if it comes from a
-    chat that is a destination, or from a supergroup, with a button that was made for the group it was before.
-    """
-    return [heard for update in updates if (heard := _heard(update, configs)) is not None]
-
-
-def _heard(update: Any, configs: Sequence[TelegramConfig]) -> Heard | None:
-    query = update.get("callback_query") if _is_update(update) else None
-    if not isinstance(query, dict) or not isinstance(query.get("data"), str):
-        return None
-    value, _, shown = query["data"].partition("/")
-    pressed = read_button(value)
-    person = query.get("from")
-    if pressed is None or not isinstance(person, dict) or "id" not in person:
-        return None
-    message = query.get("message")  # of an old message only chat and id are told, of a foreign one nothing
-    chat = message.get("chat") if isinstance(message, dict) else None
-    bot = _believed(configs, chat if isinstance(chat, dict) else {}, value, shown)
-    if bot is None:
-        log.warning("telegram.press_ignored", chat_id=chat.get("id") if isinstance(chat, dict) else None)
-        return None
-    verb, incident_id, lasts = pressed
-    return Heard(
-        verb=verb,
-        incident_id=incident_id,
-        dedup_key=None,
-        contact=("telegram", str(person["id"])),
-        person=_name(person),
-        key=f"telegram:{bot}:{update['update_id']}",
-        lasts=lasts,
-        reply_to={"bot": bot, "query": str(query.get("id", ""))},
-    )
-
-
-def _believed(
-    configs: Sequence[TelegramConfig], chat: Mapping[str, Any], value: str, shown: str
-) -> str | None:
-    """Return the bot whose button was pressed, None where no destination is behind it."""
-    here = None
-    for to in configs:
-        try:
-            token = to.token()
-        except PermanentFailure:
-            continue  # a file that is away; sending says so loudly
-        is_marked = hmac.compare_digest(mark(token, to.chat_id, value).encode(), shown.encode())
-        if _is_chat(to.chat_id, chat):
-            if is_marked:
-                return bot_id(token)
-            here = here or bot_id(token)  # a button from before the token was renewed
-        elif is_marked and chat.get("type") == "supergroup" and _is_group(to.chat_id):
-            return bot_id(token)
-    return here
-
-
-def _is_chat(chat_id: int | str, chat: Mapping[str, Any]) -> bool:
-    if isinstance(chat_id, int):
-        return bool(chat.get("id") == chat_id)
-    return f"@{chat.get('username', '')}".lower() == chat_id.lower()
-
-
-def _is_group(chat_id: int | str) -> bool:
-    """Return whether it is the id of a basic group, the only kind of chat that moves."""
-    return isinstance(chat_id, int) and -(10**12) < chat_id < 0
-
-
-def _is_update(update: Any) -> bool:
-    return isinstance(update, dict) and isinstance(update.get("update_id"), int)
-
-
-def _is_shown(to: TelegramConfig, shown: bytes) -> bool:
-    try:
-        return hmac.compare_digest(to.secret().encode(), shown)
-    except PermanentFailure:
-        return False
+    if url and url.isprintable() and is_web_address(url) and "." in str(urlsplit(url).hostname):
+        return {"text": label, "url": url}
+    return {}
 
 
 def _is_silent(to: TelegramConfig, message: Message) -> bool:
@@ -450,10 +264,3 @@ def _bot_of(configs: Sequence[TelegramConfig], bot: str) -> tuple[TelegramConfig
             if bot_id(token) == bot:
                 return to, token
     raise LookupError("routing.yaml no longer has this bot")
-
-
-def _name(person: Mapping[str, Any]) -> str:
-    """Return what Telegram calls a person; everybody chooses that for themselves, so it is tidied."""
-    full = f"{person.get('first_name') or ''} {person.get('last_name') or ''}"
-    name = "".join(c if c.isprintable() else " " for c in full)
-    return cut(" ".join(name.split()), 64) or str(person.get("username") or person["id"])[:64]

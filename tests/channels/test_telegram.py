@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from receiver.channels.base import MarkupRefused, PermanentFailure, Sent, TemporaryFailure
-from receiver.channels.telegram import Telegram, TelegramConfig, body, buttons
+from receiver.channels.telegram import Telegram, body, buttons
+from receiver.channels.telegram_config import TelegramConfig
 from receiver.policy.incident import MessageEvent, Reason
 from receiver.policy.lengths import seen, units
 from receiver.resources import ROOT
@@ -401,6 +402,14 @@ async def test_a_template_with_a_tag_that_telegram_does_not_know_is_refused(serv
     async with server:
         with pytest.raises(MarkupRefused, match="Unsupported start tag"):
             await channel.send(config_of(server), telegram_message(text="<h1>fire</h1>"), None)
+
+
+async def test_a_template_that_makes_too_much_is_refused_before_it_is_sent(server, channel):
+    async with server:
+        with pytest.raises(MarkupRefused, match="a message takes 4096"):
+            await channel.send(config_of(server), telegram_message(text="🔥" * 2100), None)
+
+        assert server.calls == []
 
 
 async def test_a_plain_message_has_no_markup_left_to_refuse_and_still_its_buttons(server, channel):

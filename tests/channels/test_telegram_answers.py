@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from receiver.channels.base import (
     ChannelError,
@@ -15,7 +17,7 @@ from receiver.channels.base import (
     TemporaryFailure,
 )
 from receiver.channels.client import Answer, Client
-from receiver.channels.telegram import Telegram, TelegramConfig, heard_in, mark
+from receiver.channels.telegram import Telegram
 from receiver.channels.telegram_answers import (
     Migrated,
     NotEditable,
@@ -24,6 +26,8 @@ from receiver.channels.telegram_answers import (
     TooLate,
     result_of,
 )
+from receiver.channels.telegram_config import TelegramConfig
+from receiver.channels.telegram_presses import heard_in, mark
 from receiver.policy.incident import Verb
 from receiver.resources import ROOT
 from tests.channels.contract import a_message
@@ -83,6 +87,7 @@ def test_a_snooze_lasts_as_long_as_its_button_says(channel):
         ({"id": 1, "first_name": "Ana"}, "Ana"),
         ({"id": 1, "first_name": "", "username": "ana"}, "ana"),
         ({"id": 1}, "1"),
+        ({"id": 1, "first_name": "\ud800", "username": "\udfff\x00"}, "1"),
         ({"id": 1, "first_name": "\u202eA\r\nna\x00", "last_name": " L "}, "A na L"),
         ({"id": 1, "first_name": "🔥" * 100}, "🔥" * 31 + "…"),
     ],
@@ -138,6 +143,8 @@ def test_the_secret_of_one_bot_says_nothing_for_the_chats_of_another(channel):
         b'{"update_id": 1, "callback_query": {"id": "1", "data": "acknowledge:7"}}',
         b'{"update_id": 1, "callback_query": {"id": "1", "data": 7, "from": {"id": 1}}}',
         b'{"update_id": 1, "callback_query": {"id": "1", "data": "acknowledge:7", "from": {}, "message": 3}}',
+        b'{"update_id": 1, "callback_query": {"id": "1", "data": "acknowledge:7", "from": {"id": "1"}}}',
+        b'{"update_id": 1, "callback_query": {"data": "resolve:7/\\ud800", "from": {"id": 1}, "message": {"chat": []}}}',
     ],
 )
 def test_nonsense_says_nothing(channel, body):
@@ -231,8 +238,38 @@ def test_a_button_from_before_the_token_was_renewed_still_works():
     assert len(heard_in([pressed(data)], [config()])) == 1
 
 
+def test_a_mark_that_is_half_a_character_is_no_mark():
+    assert len(heard_in([pressed("acknowledge:7/\ud800")], [config()])) == 1
+    assert heard_in([pressed("acknowledge:7/\ud800")], [config(chat_id=GROUP)]) == []
+
+
 def test_a_bot_whose_token_is_away_hears_nothing():
     assert heard_in([pressed()], [config(bot_token=None, bot_token_file="/nowhere")]) == []
+
+
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(["resolve:7", SUPERGROUP])
+)
+KEYS = st.sampled_from(
+    ["update_id", "callback_query", "id", "from", "message", "chat", "data", "type", "username"]
+)
+ANYTHING = st.recursive(
+    VALUES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=6)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(query=st.dictionaries(KEYS, ANYTHING, max_size=6), more=ANYTHING)
+def test_no_update_whatever_stops_those_behind_it(query, more):
+    update = {"update_id": 1, "callback_query": {"data": "resolve:7", "from": {"id": 1}} | query}
+
+    heard = heard_in([more, update, pressed()], [config(), config(chat_id="@abcde"), config(chat_id=GROUP)])
+
+    assert heard[-1].verb is Verb.ACKNOWLEDGE
 
 
 class TestWithTelegram:
