@@ -104,7 +104,7 @@ def _extra_headers(headers: dict[str, str]) -> dict[str, str]:
             )
         if "{{" in value:
             raise ValueError(f"{name}: values are sent as they are, Go templates are not run; write the text")
-        if one_line(value) != value:
+        if any(unicodedata.category(c) in UNSEEN for c in value):
             raise ValueError(f"{name} has a line break or control character in it; write it on one line")
     return headers
 

@@ -29,6 +29,7 @@ CONNECT_SECONDS = 3.0  # one address that swallows packets must leave time for t
 QUIT_SECONDS = 1.0  # the mail is delivered or refused by then; this is only manners
 SHORTEST_SECRET = 6  # shorter strings occur by chance
 
+TOO_LARGE = "the mail is too large for it"
 ADVICE = {  # by enhanced status code (RFC 3463, RFC 5248)
     "5.1.1": "there is no such mailbox; check `to`",
     "5.1.2": "nobody takes mail for that domain; check `to`",
@@ -37,10 +38,15 @@ ADVICE = {  # by enhanced status code (RFC 3463, RFC 5248)
     "5.1.10": "there is no such mailbox; check `to`",
     "5.2.1": "the mailbox is switched off; choose another in `to`",
     "5.2.2": "the mailbox is full; empty it, or choose another in `to`",
-    "5.3.4": "the mail is too large for it",
+    "5.2.252": "this login may not send as `from`; use its own address, or have it allowed",
+    "5.3.4": TOO_LARGE,
+    "5.4.5": "what it takes from one account in a day is used up",
     "5.7.0": "it wants a login; set auth_username and auth_password",
     "5.7.8": "check auth_username and auth_password",
     "5.7.9": "it wants another way to log in, often an app password",
+    "5.7.57": "it wants a login; set auth_username and auth_password",
+    "5.7.60": "this login may not send as `from`; use its own address, or have it allowed",
+    "5.7.139": "logging in by SMTP is switched off for this account; ask who runs it",
     "5.7.26": "it wants the domain of `from` authenticated; publish SPF and DKIM for the relay",
 }
 STEP_ADVICE = {  # where the code says nothing more
@@ -51,7 +57,7 @@ STEP_ADVICE = {  # where the code says nothing more
     "MAIL": "check `from`: this login or address may not send in its name",
     "RCPT": "check `to`; or it does not relay for us: log in, or have our address allowed",
     "DATA": "ask who runs it",
-    "the mail": "it is too large for it, or taken for spam",
+    "the mail": "it is too large for it, or taken for spam; its own words may say which",
 }
 
 
@@ -300,10 +306,9 @@ class Talk:
         reason = f"{self._server} answered {status} to {self._step}"
         if not 500 <= code < 600:
             return TemporaryFailure(reason, answer=answer)
-        reason = f"{reason}: {_advice(self._step, code, status)}"
-        if self._step == "the mail" or (self._step == "MAIL" and _is_too_large(code, status)):
-            return MarkupRefused(reason, answer=answer)  # too large, or taken for spam: plainly it may pass
-        return PermanentFailure(reason, answer=answer)
+        advice = _advice(self._step, code, status)
+        is_looks = advice in {TOO_LARGE, STEP_ADVICE["the mail"]}  # a few plain lines may pass
+        return (MarkupRefused if is_looks else PermanentFailure)(f"{reason}: {advice}", answer=answer)
 
     def lost(self, error: Exception, seconds: float) -> ChannelError:
         """Return what it means that there was no answer."""
@@ -401,10 +406,6 @@ def _dotted(content: bytes) -> bytes:
 def _status(code: int, message: str) -> str:
     found = re.match(r"[245]\.\d{1,3}\.\d{1,3}\b", message)
     return f"{code} {found.group()}" if found else str(code)
-
-
-def _is_too_large(code: int, status: str) -> bool:
-    return status.endswith(" 5.3.4") or status == str(code) == "552"
 
 
 def _advice(step: str, code: int, status: str) -> str:

@@ -80,6 +80,12 @@ PERMANENT = [
     pytest.param(
         Step.RCPT, "554 5.7.1 Relay access denied", "log in, or have our address allowed", id="relay"
     ),
+    pytest.param(Step.MAIL, "550 5.4.5 Daily user sending quota exceeded", "is used up", id="quota"),
+    pytest.param(Step.END, "550 5.1.1 User unknown", "no such mailbox", id="550, said late"),
+    pytest.param(
+        Step.END, "550 5.7.26 Unauthenticated sender", "publish SPF and DKIM", id="not authenticated"
+    ),
+    pytest.param(Step.END, "554 5.2.252 SendAsDenied", "may not send as `from`", id="send as"),
     pytest.param(Step.DATA, "554 5.5.1 No valid recipients", "ask who runs it", id="no recipients"),
 ]
 
@@ -297,7 +303,7 @@ async def test_a_mail_that_was_written_and_not_answered_may_have_arrived(server,
         pytest.param(Step.END, "552 5.3.4 Message too big", id="too large"),
         pytest.param(Step.END, "552 Error: too much mail data", id="too large, without a word"),
         pytest.param(Step.END, "554 5.7.1 Spam message rejected", id="spam"),
-        pytest.param(Step.END, "550 5.7.26 Unauthenticated sender", id="not authenticated"),
+        pytest.param(Step.END, "550 Rejected", id="without a word"),
     ],
 )
 async def test_a_mail_that_is_refused_for_its_looks_is_tried_plain_and_then_given_up(
@@ -721,7 +727,9 @@ def test_another_mail_has_another_id(changes, keys):
     assert one["Message-ID"] != other["Message-ID"]
 
 
-@pytest.mark.parametrize("domain", ["example.org", "a" * 60 + ".example.org", "exämple.org"])
+@pytest.mark.parametrize(
+    "domain", ["example.org", "a" * 33 + ".example.org", "a" * 60 + ".example.org", "exämple.org"]
+)
 def test_an_id_stands_on_one_line(domain):
     """A folded or encoded Message-ID joins no thread."""
     to = config(FakeSmtp(), **{"from": f"tocsin@{domain}"})
