@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
@@ -47,7 +48,7 @@ def make_app(services: Services) -> ASGIApp:
     app = FastAPI(
         title="Tocsin",
         summary="Alertmanager webhook receiver and incident router.",
-        version="0.1.0",
+        version=version("tocsin"),
         docs_url=None,
         redoc_url=None,
         responses=problems.DOCUMENTED,

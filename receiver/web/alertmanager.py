@@ -22,6 +22,7 @@ from receiver.services import Services
 from receiver.store.database import DatabaseFailure, Overloaded
 from receiver.web.common import services_of
 from receiver.web.problems import ProblemResponse, problem
+from receiver.web.shapes import Taken, described
 
 log = structlog.get_logger()
 router = APIRouter(tags=["ingest"])
@@ -46,16 +47,8 @@ WEBHOOK_BODY: dict[str, Any] = {
             "alerts": {"type": "array", "items": {"type": "object", "required": ["labels"]}},
         }}}},
     },
-    "responses": {
-        "200": {"description": "Committed to disk."},
-        "400": {"description": "Not JSON; kept in quarantine."},
-        "401": {"description": "Missing or wrong credential."},
-        "404": {"description": "No such source."},
-        "413": {"description": "Larger than 16 MiB."},
-        "422": {"description": "JSON without a usable `alerts` list; kept in quarantine."},
-        "503": {"description": "Temporary; send it again."},
-    },
 }  # fmt: skip
+ANSWERS = described(Taken, 400, 401, 403, 404, 413, 422, 503)
 
 
 class Refusal(Exception):
@@ -75,14 +68,24 @@ def source_in(path: str) -> str | None:
     return name if name != path and name and "/" not in name else None
 
 
-@router.post(PATH, openapi_extra=WEBHOOK_BODY, summary="Take a group of alerts.")
-@router.post("/", openapi_extra=WEBHOOK_BODY, summary="The same; existing configurations point here.")
+@router.post(PATH, responses=ANSWERS, openapi_extra=WEBHOOK_BODY, summary="Take a group of alerts.")
+@router.post(
+    "/",
+    responses=ANSWERS,
+    openapi_extra=WEBHOOK_BODY,
+    summary="The same; existing configurations point here.",
+)
 async def receive_any(request: Request, services: Annotated[Services, Depends(services_of)]) -> Response:
     """Answer after what the body says is on disk."""
     return await answer(request.scope, request.receive, services, None)
 
 
-@router.post(PATH + "/{source}", openapi_extra=WEBHOOK_BODY, summary="The same, from a named source.")
+@router.post(
+    PATH + "/{source}",
+    responses=ANSWERS,
+    openapi_extra=WEBHOOK_BODY,
+    summary="The same, from a named source.",
+)
 async def receive_from(
     request: Request, services: Annotated[Services, Depends(services_of)], source: str
 ) -> Response:

@@ -42,7 +42,11 @@ EVENT: dict[str, Any] = {
 
 
 @router.post(
-    "/webhooks/slack", tags=["answers"], openapi_extra=EVENT, summary="A button was pressed in Slack."
+    "/webhooks/slack",
+    tags=["answers"],
+    response_class=Response,
+    openapi_extra=EVENT,
+    summary="A button was pressed in Slack.",
 )
 async def hear_slack(request: Request, services: Held) -> Response:
     """Do what a person pressed; Slack's signature is checked first."""
@@ -50,7 +54,11 @@ async def hear_slack(request: Request, services: Held) -> Response:
 
 
 @router.post(
-    "/webhooks/telegram", tags=["answers"], openapi_extra=EVENT, summary="A button was pressed in Telegram."
+    "/webhooks/telegram",
+    tags=["answers"],
+    response_class=Response,
+    openapi_extra=EVENT,
+    summary="A button was pressed in Telegram.",
 )
 async def hear_telegram(request: Request, services: Held) -> Response:
     """Do what a person pressed; Telegram's secret is checked first."""
@@ -58,7 +66,11 @@ async def hear_telegram(request: Request, services: Held) -> Response:
 
 
 @router.post(
-    "/webhooks/pagerduty", tags=["answers"], openapi_extra=EVENT, summary="Something was done in PagerDuty."
+    "/webhooks/pagerduty",
+    tags=["answers"],
+    response_class=Response,
+    openapi_extra=EVENT,
+    summary="Something was done in PagerDuty.",
 )
 async def hear_pagerduty(request: Request, services: Held) -> Response:
     """Do what a person did there; PagerDuty's signature is checked first."""

@@ -19,7 +19,9 @@ from receiver.policy.outbox import NotificationState
 from receiver.services import Services
 from receiver.store import incidents, outbox, payloads
 from receiver.store.database import Db
+from receiver.web import shapes
 from receiver.web.common import MOST_ITEMS, USUAL_ITEMS, actor_of, clean, cursor, matchers, page, services_of
+from receiver.web.shapes import described
 
 router = APIRouter()
 Held = Annotated[Services, Depends(services_of)]
@@ -43,13 +45,6 @@ def _in_utc(value: datetime) -> datetime:
 
 
 Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-
-
-class Page(BaseModel):
-    """One page of a list."""
-
-    items: list[dict[str, Any]]
-    next: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
 
 
 class Said(BaseModel):
@@ -91,7 +86,10 @@ class Question(BaseModel):
 
 
 @router.get(
-    "/api/v1/incidents", response_model=Page, tags=["incidents"], summary="List incidents, newest first."
+    "/api/v1/incidents",
+    tags=["incidents"],
+    summary="List incidents, newest first.",
+    responses=described(shapes.Incidents, 422, 503),
 )
 async def list_incidents(
     services: Held,
@@ -127,7 +125,12 @@ async def list_incidents(
     return {**answer, "items": [incident_facts(row, services.settings.base_url) for row in answer["items"]]}
 
 
-@router.get("/api/v1/incidents/{incident_id}", tags=["incidents"], summary="Show an incident in full.")
+@router.get(
+    "/api/v1/incidents/{incident_id}",
+    tags=["incidents"],
+    summary="Show an incident in full.",
+    responses=described(shapes.IncidentInFull, 404, 422, 503),
+)
 async def show_incident(services: Held, incident_id: int) -> dict[str, Any]:
     """Return an incident with its alerts, timeline, notifications and plan."""
     found = await services.read(whole, incident_id, services.settings.base_url)
@@ -195,7 +198,12 @@ def notification_facts(row: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@router.post("/api/v1/incidents/{incident_id}/{action}", tags=["incidents"], summary="Act on an incident.")
+@router.post(
+    "/api/v1/incidents/{incident_id}/{action}",
+    tags=["incidents"],
+    summary="Act on an incident.",
+    responses=described(shapes.Incident, 403, 404, 413, 422, 503),
+)
 async def act_on_incident(
     services: Held, incident_id: int, action: Verb, said: Annotated[Said | None, Body()] = None
 ) -> dict[str, Any]:
@@ -213,7 +221,12 @@ async def act_on_incident(
     return incident_facts(row, services.settings.base_url)
 
 
-@router.get("/api/v1/notifications", response_model=Page, tags=["notifications"], summary="List the outbox.")
+@router.get(
+    "/api/v1/notifications",
+    tags=["notifications"],
+    summary="List the outbox.",
+    responses=described(shapes.Notifications, 422, 503),
+)
 async def list_notifications(
     services: Held,
     state: Annotated[list[NotificationState] | None, Query()] = None,
@@ -229,7 +242,10 @@ async def list_notifications(
 
 
 @router.get(
-    "/api/v1/quarantine", response_model=Page, tags=["ingest"], summary="List what was not understood."
+    "/api/v1/quarantine",
+    tags=["ingest"],
+    summary="List what was not understood.",
+    responses=described(shapes.Quarantine, 422, 503),
 )
 async def list_quarantine(
     services: Held,
@@ -246,13 +262,24 @@ async def list_quarantine(
     ]}  # fmt: skip
 
 
-@router.post("/api/v1/explain", tags=["explain"], summary="Who would hear of this, when, and why?")
+@router.post(
+    "/api/v1/explain",
+    tags=["explain"],
+    summary="Who would hear of this, when, and why?",
+    responses=described(shapes.Explanation, 403, 413, 422),
+)
 async def explain_alert(services: Held, question: Question) -> dict[str, Any]:
     """Return which routes match, which do not and why, whether hours are open, and the plan."""
     return explain(services.config, question.labels, question.at or services.clock.now())
 
 
-@router.post("/test-alert", status_code=202, tags=["drills"], summary="Hold a drill.")
+@router.post(
+    "/test-alert",
+    status_code=202,
+    tags=["drills"],
+    summary="Hold a drill.",
+    responses=described(shapes.DrillBegun, 403, 413, 422, 503, status=202),
+)
 async def hold_drill(services: Held, wish: Annotated[Wish | None, Body()] = None) -> dict[str, Any]:
     """Send an alert of our own the whole way, marked as a drill; it ends by itself."""
     wish = wish or Wish()
@@ -277,7 +304,12 @@ async def hold_drill(services: Held, wish: Annotated[Wish | None, Body()] = None
     return {"drill_id": drill_id, "incident_id": incident_id, "plan": answer["plan"], "links": links}
 
 
-@router.get("/api/v1/drills/{drill_id}", tags=["drills"], summary="What became of a drill?")
+@router.get(
+    "/api/v1/drills/{drill_id}",
+    tags=["drills"],
+    summary="What became of a drill?",
+    responses=described(shapes.Receipt, 404, 503),
+)
 async def show_drill(services: Held, drill_id: str) -> dict[str, Any]:
     """Return, for each destination: delivered or not, attempts, the service's answer and the latency."""
     found = await services.read(receipt, drill_id)
@@ -286,7 +318,12 @@ async def show_drill(services: Held, drill_id: str) -> dict[str, Any]:
     return found
 
 
-@router.post("/-/reload", tags=["operations"], summary="Read routing.yaml again.")
+@router.post(
+    "/-/reload",
+    tags=["operations"],
+    summary="Read routing.yaml again.",
+    responses=described(shapes.Reloaded, 403, 422, 503),
+)
 async def reload(services: Held) -> dict[str, Any]:
     """Take the file into force if it is sound; a faulty one changes nothing."""
     errors = await services.reload()

@@ -33,32 +33,45 @@ def problem(
     return ProblemResponse({**content, **more}, status_code=status, headers=headers)
 
 
-DOCUMENTED: dict[int | str, dict[str, Any]] = {  # what every endpoint may answer, for /openapi.json
-    "default": {
-        "description": "Refused; `detail` says what is wrong and what to do.",
-        "content": {
-            ProblemResponse.media_type: {
-                "schema": {
-                    "type": "object",
-                    "required": ["type", "title", "status", "detail"],
-                    "properties": {
-                        "type": {"type": "string"},
-                        "title": {"type": "string"},
-                        "status": {"type": "integer"},
-                        "detail": {"type": "string"},
-                        "errors": {
-                            "type": "array",
-                            "items": {
-                                "type": "object",
-                                "properties": {"where": {"type": "string"}, "what": {"type": "string"}},
-                            },
-                        },
+PROBLEM: dict[str, Any] = {
+    ProblemResponse.media_type: {
+        "schema": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail"],
+            "properties": {
+                "type": {"type": "string"},
+                "title": {"type": "string"},
+                "status": {"type": "integer"},
+                "detail": {"type": "string"},
+                "errors": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {"where": {"type": "string"}, "what": {"type": "string"}},
                     },
-                }
-            }
-        },
+                },
+            },
+        }
     }
 }
+REFUSALS = {
+    400: "What came is no request that can be read.",
+    401: "A credential or signature is missing or wrong.",
+    403: "A page of another site sent it.",
+    404: "There is no such thing.",
+    409: "It does not fit the state of the thing; nothing was changed.",
+    413: "The body is too large.",
+    422: "The request does not fit; `errors` or `detail` says where.",
+    503: "Temporary: the database does not take or give it now; send it again.",
+}
+DOCUMENTED: dict[int | str, dict[str, Any]] = {  # what every endpoint may answer, for /openapi.json
+    "default": {"description": "Refused; `detail` says what is wrong and what to do.", "content": PROBLEM}
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return how an endpoint may refuse, for /openapi.json."""
+    return {status: {"description": REFUSALS[status], "content": PROBLEM} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
