@@ -19,7 +19,7 @@ from receiver.channels.apprise import Apprise, AppriseConfig
 from receiver.channels.apprise_guard import Guard, guarded, judge, shown
 from receiver.channels.base import PermanentFailure, TemporaryFailure
 from receiver.policy.incident import MessageEvent
-from tests.channels.contract import TEMPORARY, ChannelContract
+from tests.channels.contract import TEMPORARY, ChannelContract, a_message
 from tests.fakes.facts import an_incident, some_facts
 from tests.fakes.http import FakeHttp, Reply, as_json
 
@@ -280,6 +280,27 @@ class FakeNtfy(FakeHttp):
         said = json.loads(request.body)
         self.shown.append(f"{said.get('title', '')}\n{said['message']}")
         return as_json({"id": "xE73Iyuabi", "event": "message", "topic": said["topic"]})
+
+
+@pytest.mark.parametrize("does", ["answers no", "raises"])
+async def test_a_service_that_fails_without_a_word_is_tried_again(client, clock, does):
+    """apprise lets anybody add services; what goes wrong in one is no bug of ours, and no reason to give up."""
+
+    AppriseConfig(url="json://localhost")  # now apprise is loaded
+    from apprise.decorators import notify  # noqa: PLC0415 - not before we have loaded it
+
+    @notify(on="silent")
+    def silent(*_: Any, **__: Any) -> bool:
+        if does == "raises":
+            raise RuntimeError("secretsecret")
+        return False
+
+    with pytest.raises(TemporaryFailure, match="silent: apprise could not deliver it") as failure:
+        await Apprise(client, clock).send(
+            AppriseConfig(url="silent://secretsecret"), a_message(kind="apprise"), None
+        )
+
+    assert "secretsecret" not in failure.value.answer
 
 
 @pytest.mark.parametrize(

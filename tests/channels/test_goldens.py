@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from docs.message_pictures import pictures
 from receiver.channels import KINDS
 from receiver.channels.console import Console, ConsoleConfig
 from receiver.channels.webhook import body
@@ -71,3 +72,10 @@ def test_the_first_line_says_how_bad_and_what_and_where(kind, name):
     assert title.startswith(mark)
     assert what in title
     assert name in {"drill", "digest"} or "payments, prod-eu" in title
+
+
+def test_the_pictures_of_the_documents_can_be_made():
+    """Whoever adds a kind of block sees here that docs/message_pictures.py does not know it yet."""
+    for page, width in pictures().values():
+        assert "KubePodCrashLooping" in page or "PostgresReplicationLag" in page
+        assert width >= 390
