@@ -150,7 +150,7 @@ def test_markup_is_never_cut():
 
 
 def test_slack_escapes_three_characters_and_no_quotes():
-    facts = some_facts(incident=an_incident(annotations={"summary": "<a> & \"b\" 'c' &#39;"}))
+    facts = some_facts(incident=an_incident(annotations={"description": "<a> & \"b\" 'c' &#39;"}))
 
     text = SHIPPED.render("slack", MessageEvent.TRIGGERED, facts).text
 
