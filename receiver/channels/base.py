@@ -16,6 +16,7 @@ from receiver.policy.record import Record
 from receiver.policy.throttle import Limit
 
 DEFAULT_TIMEOUT = timedelta(seconds=10)  # a healthy service answers within one
+MAX_SNOOZE = timedelta(days=7)  # our buttons say less; what they say can be made up
 MAX_TIMEOUT = timedelta(seconds=30)  # sent twice, as markup and plainly, it still ends within a lease
 
 
@@ -70,6 +71,7 @@ class RateLimit(Record):
 class ChannelConfig(Record):
     """What every `*_configs` entry of a receiver has."""
 
+    keeps_state: ClassVar[bool] = False  # the service has one incident for a key, and ignores unknown ends
     send_resolved: bool = True  # tell this destination when the incident resolves
     rate_limit: RateLimit | None = None  # None: what the service publishes
 
@@ -231,6 +233,8 @@ def read_button(value: str) -> tuple[Verb, int, timedelta | None] | None:
     verb, _, rest = value.partition(":")
     incident_id, _, seconds = rest.partition(":")
     if verb not in set(Verb) or not _is_number(incident_id) or (seconds and not _is_number(seconds)):
+        return None
+    if seconds and int(seconds) > MAX_SNOOZE.total_seconds():
         return None
     return Verb(verb), int(incident_id), timedelta(seconds=int(seconds)) if seconds else None
 

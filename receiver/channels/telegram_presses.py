@@ -37,7 +37,15 @@ def heard_in(updates: Iterable[Any], configs: Sequence[TelegramConfig]) -> list[
     Anybody may write to a bot, and send it whatever a button could say. So a press counts if it comes from a
     chat that is a destination, or from a supergroup, with a button that was made for the group it was before.
     """
-    return [heard for update in updates if (heard := _heard(update, configs)) is not None]
+    return [heard for update in updates if (heard := _understood(update, configs)) is not None]
+
+
+def _understood(update: Any, configs: Sequence[TelegramConfig]) -> Heard | None:
+    try:
+        return _heard(update, configs)
+    except Exception:
+        log.exception("telegram.not_understood")  # a bug; what comes behind this update must not wait for it
+        return None
 
 
 def _heard(update: Any, configs: Sequence[TelegramConfig]) -> Heard | None:

@@ -166,6 +166,7 @@ def test_updates_that_are_no_press_of_ours_say_nothing(channel, name):
         "acknowledge:x",
         "delete:7",
         "snooze:7:x",
+        "snooze:7:999999999999999",
         "acknowledge:-1",
     ],
 )

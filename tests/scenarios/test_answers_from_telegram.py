@@ -5,11 +5,14 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from receiver.polling import LEASE, LOOK, TURN, Polling
 from receiver.services import Services
+from receiver.store.database import connect
 from tests.fakes.telegram import ANA, GROUP, SUPERGROUP, TOKEN, FakeTelegram
 from tests.world import RECEIVERS, World
 
@@ -132,6 +135,27 @@ async def test_a_press_in_a_foreign_chat_does_nothing(world: World, telegram: Fa
 
     assert (await world.incident(incident))["state"] == "triggered"
     assert telegram.toasts == {}
+
+
+async def test_a_press_is_confirmed_only_when_it_is_on_disk(world: World, telegram: FakeTelegram) -> None:
+    """While the database refuses it, Telegram keeps it."""
+    await told_by(world, telegram)
+    incident = await world.alertmanager.fires("DiskFull")
+    url = world.services.settings.database_url
+
+    async with listening(world.services):
+        await telegram.until(lambda: telegram.is_asked)
+        in_database(url, "ALTER TABLE heard RENAME TO heard_away")
+        await telegram.press("Acknowledge")
+        await until_asleep(world, 2)
+        assert (len(telegram.updates), telegram.toasts) == (1, {})
+
+        in_database(url, "ALTER TABLE heard_away RENAME TO heard")
+        world.clock.advance(seconds=2)
+        await telegram.until(lambda: telegram.toasts)
+        await telegram.until(lambda: not telegram.updates)
+
+    assert (await world.incident(incident))["state"] == "acknowledged"
 
 
 async def test_in_a_group_that_moved_the_conversation_and_its_buttons_go_on(
@@ -333,6 +357,48 @@ async def test_a_webhook_that_is_refused_is_said_and_left_alone(
 
     assert "An HTTPS URL must be provided" in capsys.readouterr().out
     assert telegram.calls == ["setWebhook"]
+
+
+async def test_a_webhook_that_cannot_be_set_now_is_set_later(world: World, telegram: FakeTelegram) -> None:
+    """Telegram may be out as we start."""
+    await told_by(world, telegram, more="updates: webhook, webhook_secret: sesame_sesame")
+    public = world.services.settings.model_copy(update={"public_url": "https://tocsin.example.org"})
+    world.services.settings = public
+    telegram.refuses("setWebhook", 502, "Bad Gateway")
+
+    async with listening(world.services):
+        await telegram.until(lambda: "setWebhook" in telegram.calls)
+        await until_asleep(world, 2)
+        world.clock.advance(seconds=2)
+        await telegram.until(lambda: telegram.webhook)
+
+
+async def test_a_bot_is_listened_to_as_soon_as_its_token_is_there(
+    world: World, telegram: FakeTelegram, tmp_path: Path
+) -> None:
+    """Secrets are mounted when they are mounted."""
+    file = tmp_path / "token"
+    await told_by(world, telegram)
+    routing = (
+        (tmp_path / "routing.yaml").read_text().replace(f'bot_token: "{TOKEN}"', f"bot_token_file: {file}")
+    )
+    await world.reload(routing)
+
+    async with listening(world.services) as polling:
+        await polling.look()
+        await until_asleep(world, 1)
+        assert telegram.calls == []
+        file.write_text(TOKEN)
+        world.clock.advance(seconds=LOOK)
+        await telegram.until(lambda: telegram.is_asked)
+
+
+def in_database(url: str, statement: str) -> None:
+    """Do to the database what nobody should."""
+    engine = connect(url, writing=True)
+    with engine.begin() as db:
+        db.execute(text(statement))
+    engine.dispose()
 
 
 async def until_asleep(world: World, count: int) -> None:
