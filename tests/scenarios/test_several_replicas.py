@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from receiver import worker
 from receiver.app import CannotStartError, alone
+from receiver.services import Services
 from receiver.store.database import Db
 from tests.postgres import Server
 from tests.world import Process, a_world
@@ -16,6 +18,8 @@ from tests.world import Process, a_world
 INCIDENTS = 60
 PROCESSES = 2
 POSTERS = 3  # for each process
+PATIENCE = 30  # seconds
+HOUR = 3600.0  # seconds
 
 
 async def test_no_notification_is_sent_twice(
@@ -60,6 +64,12 @@ async def work(process: Process, posting: asyncio.Future[list[None]]) -> None:
     await process.worker.settle()
 
 
+def a_body(name: str) -> dict[str, object]:
+    """Return what Alertmanager posts of one alert."""
+    labels = {"alertname": name}
+    return {"groupKey": name, "groupLabels": labels, "alerts": [{"status": "firing", "labels": labels}]}
+
+
 async def test_a_second_process_on_one_file_is_refused(tmp_path: Path) -> None:
     """SQLite takes one process; the second hears what to do."""
     url = f"sqlite:///{tmp_path}/tocsin.db"
@@ -74,13 +84,7 @@ async def test_the_other_replica_goes_on(
     url = postgres_server.create_database(template=migrated_template)
     async with a_world(url, tmp_path) as world:
         async with world.another() as other:
-            labels = {"alertname": "DiskFull"}
-            body = {
-                "groupKey": "disks",
-                "groupLabels": labels,
-                "alerts": [{"status": "firing", "labels": labels}],
-            }
-            await other.client.post("/webhooks/alertmanager", json=body)
+            await other.client.post("/webhooks/alertmanager", json=a_body("DiskFull"))
 
         await world.settle()
 
@@ -103,4 +107,49 @@ async def test_a_replica_that_gives_way_begins_anew(
             return items
 
         assert await world.services.writer.submit(collide, "done") == "done"
+    postgres_server.drop_database(url)
+
+
+class Sleeper(worker.Worker):
+    """Tells when it has looked and found nothing, and when it has found something."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.asleep = asyncio.Event()
+        self.found = asyncio.Queue[int]()
+
+    async def deliver_due(self) -> int:
+        self.asleep.clear()
+        count = await super().deliver_due()
+        if count:
+            self.found.put_nowait(count)
+        return count
+
+    async def _until_due(self) -> float:
+        seconds = await super()._until_due()
+        self.asleep.set()
+        return seconds
+
+
+async def test_a_replica_hears_at_once_what_another_one_owes(
+    postgres_server: Server, migrated_template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL wakes it: by itself it would look again in an hour.
+
+    The first page may be found because whoever begins to listen looks; the second one only by being woken.
+    """
+    monkeypatch.setattr(worker, "TICK", HOUR)
+    url = postgres_server.create_database(template=migrated_template)
+    async with a_world(url, tmp_path) as world, world.another() as other:
+        sleeper = Sleeper(other.services)
+        working = asyncio.create_task(sleeper.run())
+        for name in ("DiskFull", "CpuHot"):
+            async with asyncio.timeout(PATIENCE):
+                await sleeper.asleep.wait()
+                await world.client.post("/webhooks/alertmanager", json=a_body(name))
+                await sleeper.found.get()
+                await sleeper.settle()
+            world.slack.expect("#ops", name)
+        working.cancel()
+        await asyncio.wait([working])
     postgres_server.drop_database(url)
