@@ -53,7 +53,7 @@ def fill(file: Path, sink: Sink, count: int) -> None:
             "PRAGMA cache_size=-500000"
         )
         _multiply(database, count // REAL)
-        database.executescript("PRAGMA journal_mode=WAL; ANALYZE")
+        database.executescript("PRAGMA journal_mode=WAL; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _multiply(database: sqlite3.Connection, copies: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import statistics
 import tempfile
@@ -115,6 +116,7 @@ def memory_of_open_incidents(database_url: str, sink: Sink) -> float:
 
 def with_history(database_url: str, sink: Sink, requests: int = 3000) -> tuple[float, float]:
     """Return the ingest rate, and milliseconds for the first page of the incident list, on this database."""
+    os.sync()  # what others wrote, the copying of the history above all, must not compete for the disk
     with run_tocsin(database_url, sink, group_wait="1h") as tocsin:
         rate = measured_ingest(tocsin, requests)
         tocsin.request("GET", FIRST_PAGE)  # the first request compiles the statement
