@@ -140,8 +140,28 @@ def test_a_drill_is_seen_in_every_service_and_a_button_answers_it(tmp_path):
         person.sees(r"── PagerDuty #1, acknowledged")
 
 
-def test_a_number_that_is_no_button_is_answered_kindly(tmp_path):
+def test_a_service_can_be_out_and_come_back(tmp_path):
+    """A person who wants to see an outage types it."""
+    first_port = ports_in_a_row(7)
+
+    def refuses() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", first_port)):
+            return False
+        return True
+
+    with watched(tmp_path, free_port(), first_port) as person:
+        assert not refuses()
+        person.types("down slack")
+        person.sees("Slack is down")
+        assert refuses()
+        person.types("up slack")
+        person.sees("Slack is up")
+        assert not refuses()
+
+
+def test_what_makes_no_sense_is_answered_kindly(tmp_path):
     with watched(tmp_path, free_port(), ports_in_a_row(7)) as person:
         person.types("7")
+        person.types("down fax")
 
-        person.sees("There is no button 7")
+        person.sees("There is no button 7.*There is no fax; there are Slack, Telegram")

@@ -14,7 +14,8 @@ HELP = """\
 Now run, in another terminal:   tocsin serve --config {routing}
 and in a third:                 tocsin test-alert severity=critical
 
-Each button has a number: type it here and press Enter. Ctrl-C ends the fakes.
+Each button has a number: type it here and press Enter. `down slack` lets a service be out, `up slack` ends
+that. Ctrl-C ends the fakes.
 """
 
 
@@ -34,7 +35,7 @@ async def main(tocsin: str, first_port: int) -> None:
         print(HELP.format(routing=_near(ROUTING)), flush=True)
         threading.Thread(target=read, daemon=True).start()  # reading cannot be cancelled; it ends with us
         while True:
-            await screen.obey(await typed.get())
+            await stand.obey(await typed.get())
 
 
 def _near(path: Path) -> Path:

@@ -44,11 +44,8 @@ class Screen:
             numbered.append(f"[{number} {label}]")
         self.write("\n".join([*shown, *([" ".join(numbered)] if numbered else []), ""]))
 
-    async def obey(self, typed: str) -> None:
+    async def press(self, word: str) -> None:
         """Press the button with the number that was typed."""
-        word = typed.strip()
-        if not word:
-            return
         label, press = self.presses.get(int(word) if word.isascii() and word.isdigit() else 0, ("", None))
         if press is None:
             self.write(f"There is no button {word}; type the number that stands before its name.\n")
@@ -65,6 +62,7 @@ class Stand:
     def __init__(self, screen: Screen, *, tocsin: str, first_port: int = FIRST_PORT) -> None:
         self.screen = screen
         self.tocsin = tocsin
+        self.down: set[str] = set()
         self.mail = FakeSmtp(tell=lambda text: screen.tell("E-mail", text))
         self.fakes: dict[str, FakeHttp | FakeSmtp] = {
             "Slack": WatchedSlack(self),
@@ -73,19 +71,48 @@ class Stand:
             "PagerDuty": WatchedPagerDuty(self),
             "Opsgenie": FakeOpsgenie(says=lambda line: screen.tell("Opsgenie", line)),
             "Webhook": WatchedWebhook(self),
-            "A phone, by apprise": WatchedPhone(self),
+            "Phone": WatchedPhone(self),
         }
         for number, fake in enumerate(self.fakes.values()):
             fake.port = first_port + number
 
     async def __aenter__(self) -> Self:
-        self._stack = AsyncExitStack()
-        for fake in self.fakes.values():
-            await self._stack.enter_async_context(fake)
+        async with AsyncExitStack() as started:
+            for fake in self.fakes.values():
+                await started.enter_async_context(fake)
+            started.pop_all()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._stack.aclose()
+        for name, fake in self.fakes.items():
+            if name not in self.down:
+                await fake.__aexit__()
+
+    async def obey(self, typed: str) -> None:
+        """Do what was typed: the number of a button, or which service is to be down or up again."""
+        match typed.split():
+            case []:
+                pass
+            case ["down" | "up" as wish, name]:
+                await self._change(name, is_up=wish == "up")
+            case _:
+                await self.screen.press(typed.strip())
+
+    async def _change(self, name: str, *, is_up: bool) -> None:
+        found = [one for one in self.fakes if one.lower().replace("-", "") == name.lower().replace("-", "")]
+        if not found:
+            self.screen.write(f"There is no {name}; there are {', '.join(self.fakes)}.\n")
+            return
+        fake = self.fakes[found[0]]
+        if is_up and found[0] in self.down:
+            if isinstance(fake, FakeHttp):
+                fake._stopping.clear()  # it begins anew
+            await fake.__aenter__()
+            self.down.remove(found[0])
+        elif not is_up and found[0] not in self.down:
+            await fake.__aexit__()
+            self.down.add(found[0])
+        self.screen.write(f">> {found[0]} is {'up' if is_up else 'down: connections are refused'}\n")
 
     async def post(self, path: str, headers: Mapping[str, str], body: bytes) -> str:
         """Post to Tocsin as a service does; return what it answered."""
