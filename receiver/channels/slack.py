@@ -29,7 +29,7 @@ from receiver.channels.base import (
     is_web_address,
     read_secret,
 )
-from receiver.channels.client import Answer, Client, check, origin_of
+from receiver.channels.client import Answer, Client, check, origin_of, retry_after
 from receiver.channels.slack_answers import check_signature, is_slacks, presses
 from receiver.channels.slack_blocks import MAX_TEXT, fitted, looks
 from receiver.clock import Clock
@@ -263,7 +263,7 @@ class Slack:
                 f"{origin_of(url)} answered something that is not JSON", answer=answer.text
             )
         if said.get("ok") is not True:
-            raise _failure(str(code), answer.text)
+            raise self._failure(str(code), answer)
         return said
 
     async def _post_webhook(self, exchange: Exchange, message: Message) -> Sent:
@@ -273,11 +273,11 @@ class Slack:
             raise PermanentFailure(f"{to.api_url_file} does not hold a URL")
         answer = await self._post_in(exchange, url, payload(to, message, is_alone=True))
         if 400 <= answer.status < 500 and _is_code(answer.text) and answer.status != 429:
-            raise _failure(answer.text.strip(), answer.text)
+            raise self._failure(answer.text.strip(), answer)
         check(answer, url=url, now=self._clock.now())
         said = _json(answer)
         if said is not None and said.get("ok") is False:
-            raise _failure(str(said.get("error")), answer.text)
+            raise self._failure(str(said.get("error")), answer)
         if said is None and answer.text.strip() != "ok":
             raise TemporaryFailure(f"{origin_of(url)} did not answer as Slack does", answer=answer.text)
         return Sent(answer=answer.text[:2048])
@@ -314,6 +314,17 @@ class Slack:
             is_repeatable=is_repeatable,
         )
 
+    def _failure(self, code: str, answer: Answer) -> ChannelError:
+        """Return what an error code means."""
+        shown = code if _is_code(code) else "an unknown error"
+        reason = f"Slack answered {shown}" + (f": {ADVICE[code]}" if code in ADVICE else "")
+        if code in RETRIED:
+            asked = retry_after(answer.headers.get("retry-after", ""), self._clock.now())
+            return TemporaryFailure(reason, answer=answer.text, retry_after=asked or RETRIED[code])
+        if code in REFUSED:
+            return MarkupRefused(reason, answer=answer.text)
+        return PermanentFailure(reason, answer=answer.text)
+
 
 def payload(to: SlackConfig, message: Message, *, is_alone: bool = False) -> dict[str, Any]:
     """Return a message to this destination; one that stands alone says itself what changed."""
@@ -338,13 +349,3 @@ def _json(answer: Answer) -> dict[str, Any] | None:
 
 def _is_code(text: str) -> bool:
     return re.fullmatch(r"[a-z_]{2,80}", text.strip()) is not None
-
-
-def _failure(code: str, answer: str) -> ChannelError:
-    shown = code if _is_code(code) else "an unknown error"
-    reason = f"Slack answered {shown}" + (f": {ADVICE[code]}" if code in ADVICE else "")
-    if code in RETRIED:
-        return TemporaryFailure(reason, answer=answer, retry_after=RETRIED[code])
-    if code in REFUSED:
-        return MarkupRefused(reason, answer=answer)
-    return PermanentFailure(reason, answer=answer)

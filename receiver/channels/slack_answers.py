@@ -76,7 +76,8 @@ def is_slacks(url: str, app_url: str) -> bool:
         ports = there.port, home.port
     except ValueError:
         return False
-    hosts = {f"hooks.{home.hostname}"} | ({home.hostname} if home.hostname != "slack.com" else set())
+    host = (home.hostname or "").removeprefix("www.")
+    hosts = {f"hooks.{host}"} | ({host} if host != "slack.com" else set())
     return there.hostname in hosts and there.scheme == home.scheme and ports[0] == ports[1]
 
 

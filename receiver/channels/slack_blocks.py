@@ -32,6 +32,10 @@ MAX_FALLBACK = 150  # notifications show it behind the title
 SMALL_PRINT = "\v"
 BREAKS = re.compile(r"(?=[\f\v])")
 
+# A link that is one already, or an address that is to become one: up to a space or an escaped bracket, and
+# without the full stop of its sentence.
+URLS = re.compile(r"<[^>]*>|\b(https?://(?:(?!&[lg]t;)[^\s<>|`\"'])+(?<![.,:!?)\]]))")
+
 SNOOZE = timedelta(hours=1)
 LABELS = {
     Verb.ACKNOWLEDGE: "Acknowledge",
@@ -59,7 +63,8 @@ def looks(message: Message, *, is_alone: bool, is_interactive: bool) -> dict[str
     if message.is_plain:
         text = fitted(f"{message.title}\n{message.text}", MAX_TEXT)
         return {"text": text, "attachments": []}  # an empty list removes what an update replaces
-    blocks = [_context(message.reply)] if is_alone and _is_small(message.reply) else []
+    reply = message.reply or ""
+    blocks = [_context(reply)] if is_alone and _is_small(reply) and reply not in message.text else []
     blocks += _parts(message.text)
     buttons = [*_answers(message, is_interactive=is_interactive), *_links(message)]
     if buttons:
@@ -158,16 +163,25 @@ def _question() -> Block:
     }
 
 
-def _is_small(words: str | None) -> bool:
-    return bool(words) and len(words or "") <= MAX_CONTEXT
+def _is_small(words: str) -> bool:
+    return 0 < len(words) <= MAX_CONTEXT
 
 
 def _section(words: str) -> Block:
-    return {"type": "section", "expand": True, "text": {"type": "mrkdwn", "text": words}}
+    return {"type": "section", "expand": True, "text": _markup(words)}
 
 
-def _context(words: str | None) -> Block:
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": words}]}
+def _context(words: str) -> Block:
+    return {"type": "context", "elements": [_markup(words)]}
+
+
+def _markup(words: str) -> Block:
+    """Return a text in which nothing but its markup means something: `@here` and `#ops` are words.
+
+    Web addresses, which Slack would find otherwise, are made links here.
+    """
+    linked = URLS.sub(lambda found: f"<{found[1]}>" if found[1] else found[0], words)
+    return {"type": "mrkdwn", "text": linked if len(linked) <= MAX_SECTION else words, "verbatim": True}
 
 
 def _plain(words: str) -> Block:

@@ -182,6 +182,15 @@ class TestIncomingWebhook(SlackContract):
             with pytest.raises(TemporaryFailure):
                 await self.channel(client, clock).send(self.config(server), a_message(), None)
 
+    async def test_a_file_that_holds_no_url_is_named(self, server, client, clock, tmp_path):
+        file = tmp_path / "url"
+        file.write_text("hooks.slack.com/services/x")
+
+        with pytest.raises(PermanentFailure, match="url does not hold a URL"):
+            await self.channel(client, clock).send(
+                self.config(server, api_url=None, api_url_file=str(file)), a_message(), None
+            )
+
     async def test_the_url_is_read_from_its_file(self, server, client, clock, tmp_path):
         file = tmp_path / "url"
         async with server:
@@ -308,6 +317,28 @@ class TestApp(SlackContract):
 
             with pytest.raises(TemporaryFailure, match=code):
                 await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+    async def test_how_long_to_wait_may_stand_beside_an_error_of_the_method(self, server, client, clock):
+        async with server:
+            server.fails(as_json({"ok": False, "error": "ratelimited"}, Retry_After="30"))
+
+            with pytest.raises(TemporaryFailure) as failure:
+                await self.channel(client, clock).send(self.config(server), a_message(), None)
+
+            assert failure.value.retry_after == 30
+
+    async def test_an_edit_whose_markup_is_refused_is_no_reason_for_a_new_message(
+        self, server, client, clock
+    ):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server)
+            first = await channel.send(config, a_message(), None)
+            server.errors.append("invalid_blocks")
+
+            with pytest.raises(MarkupRefused):
+                await channel.send(config, a_message(), first)
+
+            assert len(server.main_messages()) == 1
 
     async def test_a_full_workspace_is_left_alone_for_a_while(self, server, client, clock):
         async with server:

@@ -248,6 +248,7 @@ async def test_what_came_of_it_is_said_to_the_person_alone(slack, server, config
         pytest.param("https://[::1", None, False, id="no URL"),
         pytest.param("https://hooks.slack.com:x/", None, False, id="no port"),
         pytest.param("", None, False, id="nothing"),
+        pytest.param("https://hooks.slack.com/x", "https://www.slack.com/api/chat.postMessage", True, id="Slack's by another name"),
         pytest.param("https://hooks.slack-gov.com/x", "https://slack-gov.com/api/chat.postMessage", True, id="a Slack apart"),
         pytest.param("https://chat.example.org/x", "https://chat.example.org/api/chat.postMessage", True, id="our own server"),
         pytest.param("https://hooks.slack.com/x", "https://chat.example.org/api/chat.postMessage", False, id="not our own server"),

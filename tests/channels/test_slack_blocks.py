@@ -109,6 +109,43 @@ def test_no_value_can_begin_a_block():
     assert "one new block small print" in words_of(content) or "onenew blocksmall print" in words_of(content)
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        pytest.param("see https://x.example/a?b=1&c=2.", "see <https://x.example/a?b=1&amp;c=2>.", id="in a sentence"),
+        pytest.param("<https://x.example/a>", "&lt;<https://x.example/a>&gt;", id="in brackets"),
+        pytest.param("(http://x.example)", "(<http://x.example>)", id="in parentheses"),
+        pytest.param("@here @channel #ops", "@here @channel #ops", id="what would be mentions"),
+        pytest.param("nohttps://x", "nohttps://x", id="no address"),
+        pytest.param("https://a.example/?u=https://b.example", "<https://a.example/?u=https://b.example>", id="one in another"),
+    ],
+)  # fmt: skip
+def test_addresses_are_links_and_names_are_words(words, shown):
+    facts = some_facts(incident=an_incident(annotations={"description": words}))
+
+    block = blocks_of(content_of(a_message(facts=facts)))[1]
+
+    assert block["text"] == {"type": "mrkdwn", "text": shown, "verbatim": True}
+
+
+def test_a_link_of_a_template_stays_as_it_is():
+    words = "<https://a.example/?u=https://b.example|Runbook> *x*"
+
+    assert blocks_of(content_of(a_message(text=words)))[1]["text"]["text"] == words
+
+
+def test_what_would_become_too_long_by_links_has_none():
+    words = "https://x " * 299 + "."
+
+    assert blocks_of(content_of(a_message(text=words)))[1]["text"]["text"] == words
+
+
+def test_what_the_text_says_already_is_not_said_before_it():
+    content = content_of(as_message("slack", "escalated"), "webhook")
+
+    assert words_of(content).count("nobody acknowledged it in time") == 1
+
+
 def test_the_title_is_what_a_lock_screen_shows_and_stands_above_the_bar():
     content = content_of(as_message("slack", "triggered"))
 
