@@ -329,7 +329,7 @@ class Talk:
 
     def _shown(self, code: int, message: str) -> str:
         """Return an answer as people may see it: as text, and without our secrets."""
-        text = " ".join(f"{code} {message}".split()) if code > 0 else message
+        text = " ".join((f"{code} {message}" if code > 0 else message).split())
         text = text.encode("utf-8", "replace").decode()
         for secret in self._server.login.secrets() if self._server.login else ():
             if len(secret) >= SHORTEST_SECRET:
@@ -349,7 +349,10 @@ async def _connected(server: Server) -> socket.socket:
     not allowed all the same. The address that was judged is the one connected to.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+    try:
+        found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label that is empty or longer than 63 characters
+        raise PermanentFailure(f"{server} is no name that can be resolved; check `smarthost`") from None
     allowed = [entry for entry in found if refusal(str(entry[4][0]), private_allowed=True) is None]
     if not allowed:
         address = str(found[0][4][0])

@@ -372,6 +372,23 @@ async def test_a_name_that_cannot_be_resolved_is_tried_again(email):
         await email.send(config(FakeSmtp(), smarthost="tocsin.invalid:25"), a_mail(), None)
 
 
+async def test_what_is_no_name_at_all_needs_a_person(email):
+    with pytest.raises(PermanentFailure, match="check `smarthost`"):
+        await email.send(config(FakeSmtp(), smarthost="mail..example.org:25"), a_mail(), None)
+
+
+async def test_the_next_address_of_a_name_is_tried_where_one_does_not_answer(email, monkeypatch):
+    def resolved(_host: str, port: int, *_: Any, **__: Any) -> list[Any]:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kind, (address, port)) for address in ("169.254.169.254", "127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)  # what the resolver of a larger network says
+    async with FakeSmtp() as server:
+        await email.send(config(server, smarthost=f"mail.example.org:{server.port}"), a_mail(), None)
+
+        assert len(server.taken) == 1
+
+
 async def test_where_clouds_hand_out_credentials_is_never_connected_to(email):
     with pytest.raises(PermanentFailure, match="never allowed"):
         await email.send(config(FakeSmtp(), smarthost="169.254.169.254:25"), a_mail(), None)
