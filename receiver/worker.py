@@ -27,8 +27,8 @@ MOST_IN_A_RUSH = 4  # notifications of one claim then
 BREATH = 0.025  # seconds between claims then
 MOST_UNDER_WAY = 256  # attempts at one time
 KEPT_FOR_URGENT = 32  # of those; a storm of the rest leaves them free
-MOST_PER_SERVICE = 64  # a service that hangs must not hold up the others
-MOST_PER_DESTINATION = 32  # the same
+MOST_PER_SERVICE = 96  # a service that hangs must not hold up the others
+MOST_PER_DESTINATION = 64  # the same
 SLOTS = Slots(MOST_UNDER_WAY, KEPT_FOR_URGENT, MOST_PER_SERVICE, MOST_PER_DESTINATION)
 PATIENCE = timedelta(seconds=15)  # for attempts under way when the process ends
 

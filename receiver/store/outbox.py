@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, exists, func, or_, select, text, update
@@ -29,19 +30,65 @@ CHANGING = (
 )
 
 
+OWED_ABOUT = (
+    select(NOTIFICATION)
+    .where(NOTIFICATION.c.incident_id.in_(bindparam("ids", expanding=True)), IS_OWED)
+    .order_by(NOTIFICATION.c.id)
+)
+
+
 def owed(db: Connection, incident_ids: Sequence[int]) -> list[Row]:
     """Return what is owed about these incidents, oldest first."""
     if not incident_ids:
         return []
-    statement = select(NOTIFICATION).where(NOTIFICATION.c.incident_id.in_(incident_ids), IS_OWED)
-    return rows(db, statement.order_by(NOTIFICATION.c.id))
+    return rows(db, OWED_ABOUT, ids=list(incident_ids))
+
+
+TALKS = select(CONVERSATION).where(CONVERSATION.c.incident_id.in_(bindparam("ids", expanding=True)))
 
 
 def conversations(db: Connection, incident_ids: Sequence[int]) -> list[Row]:
     """Return every conversation about these incidents."""
     if not incident_ids:
         return []
-    return rows(db, select(CONVERSATION).where(CONVERSATION.c.incident_id.in_(incident_ids)))
+    return rows(db, TALKS, ids=list(incident_ids))
+
+
+def told_of_open(
+    db: Connection, keys: Sequence[str], destinations: Sequence[str]
+) -> dict[tuple[str, str], Row]:
+    """Return what these destinations were told about open incidents, by destination and incident key."""
+    if not keys:
+        return {}
+    statement = (
+        select(CONVERSATION, INCIDENT.c.key)
+        .join(INCIDENT, INCIDENT.c.id == CONVERSATION.c.incident_id)
+        .where(
+            INCIDENT.c.key.in_(keys),
+            INCIDENT.c.state != text("'resolved'"),  # as the unique index says it
+            CONVERSATION.c.destination.in_(destinations),
+        )
+    )
+    return {(row["destination"], row["key"]): row for row in rows(db, statement)}
+
+
+def owed_ends(db: Connection, keys: Sequence[str], destinations: Sequence[str]) -> dict[tuple[str, str], Row]:
+    """Return what is owed about incidents that are over, by destination and incident key."""
+    if not keys:
+        return {}
+    statement = (
+        select(NOTIFICATION, INCIDENT.c.key.label("incident_key"))
+        .join(INCIDENT, INCIDENT.c.id == NOTIFICATION.c.incident_id)
+        .where(
+            IS_OWED,
+            NOTIFICATION.c.destination.in_(destinations),
+            INCIDENT.c.key.in_(keys),
+            INCIDENT.c.state == text("'resolved'"),
+        )
+        .order_by(NOTIFICATION.c.id)
+    )
+    found = rows(db, statement)
+    return {(row["destination"], row.pop("incident_key")): row for row in found}
 
 
 def owe(db: Connection, notifications: Sequence[Row]) -> None:
@@ -75,36 +122,65 @@ def wake(db: Connection) -> None:
 EARLIER = NOTIFICATION.alias("earlier")
 
 
-def _due(now: datetime) -> Any:
-    """Return what may be taken now, by id and destination.
+OVERTAKES = exists().where(
+    EARLIER.c.incident_id == NOTIFICATION.c.incident_id,
+    EARLIER.c.destination == NOTIFICATION.c.destination,
+    EARLIER.c.state == text("'owed'"),
+    EARLIER.c.id < NOTIFICATION.c.id,
+    or_(
+        EARLIER.c.due_at <= bindparam("now"),
+        EARLIER.c.claimed_until.is_not(None),
+        and_(EARLIER.c.attempts > 0, NOTIFICATION.c.reason != text(f"'{Reason.FALLBACK}'")),
+    ),
+)
+DUE = select(NOTIFICATION.c.id, NOTIFICATION.c.destination).where(
+    IS_OWED, NOTIFICATION.c.due_at <= bindparam("now"), ~OVERTAKES
+)
+"""What may be taken now.
 
-    Within one conversation that is only the oldest, so a resolved never overtakes its triggered; a row
-    that is held or backs off keeps the later ones waiting. One that nobody has tried yet because its time
-    has not come (a reminder, a route outside its hours) keeps nobody waiting; and the fallback waits for
-    nobody's back-off.
+Within one conversation that is only the oldest, so a resolved never overtakes its triggered; a row that is
+held or backs off keeps the later ones waiting. One that nobody has tried yet because its time has not come
+(a reminder, a route outside its hours) keeps nobody waiting; and the fallback waits for nobody's back-off.
+"""
+IS_ORDINARY = text("NOT notification.urgent")
+NOT_CLOSED = NOTIFICATION.c.destination.not_in(bindparam("closed", expanding=True))
+NOT_TAKEN = NOTIFICATION.c.id.not_in(bindparam("taken", expanding=True))
+
+
+def _longest_due_first(*conditions: Any) -> Any:
+    return DUE.where(*conditions).order_by(NOTIFICATION.c.due_at).limit(bindparam("limit"))
+
+
+FIRST = {  # by: is it urgent, is something closed, was something taken
+    (urgent, closed, taken): _longest_due_first(
+        IS_URGENT if urgent else IS_ORDINARY,
+        *([NOT_CLOSED] if closed else []),
+        *([NOT_TAKEN] if taken else []),
+    )
+    for urgent in (True, False) for closed in (True, False) for taken in (True, False)
+}  # fmt: skip
+TO_ONE = _longest_due_first(IS_ORDINARY, NOT_TAKEN, NOTIFICATION.c.destination == bindparam("destination"))
+TO_PROBE = (
+    DUE.where(NOTIFICATION.c.destination.in_(bindparam("open", expanding=True)))
+    .order_by(NOTIFICATION.c.urgent.desc(), NOTIFICATION.c.attempts, NOTIFICATION.c.due_at)
+    .limit(1)
+)
+
+
+@lru_cache(64)
+def _held_by_us(statement: Any) -> Any:
+    """Return the statement for PostgreSQL: what it finds is held until the commit, others' is passed over.
+
+    The incident is held as well, or neither: whoever waited here would hold up the rest.
     """
-    overtakes = exists().where(
-        EARLIER.c.incident_id == NOTIFICATION.c.incident_id,
-        EARLIER.c.destination == NOTIFICATION.c.destination,
-        EARLIER.c.state == text("'owed'"),
-        EARLIER.c.id < NOTIFICATION.c.id,
-        or_(
-            EARLIER.c.due_at <= now,
-            EARLIER.c.claimed_until.is_not(None),
-            and_(EARLIER.c.attempts > 0, NOTIFICATION.c.reason != Reason.FALLBACK),
-        ),
-    )
-    return select(NOTIFICATION.c.id, NOTIFICATION.c.destination).where(
-        IS_OWED, NOTIFICATION.c.due_at <= now, ~overtakes
-    )
+    joined = statement.join(INCIDENT, INCIDENT.c.id == NOTIFICATION.c.incident_id)
+    return joined.with_for_update(skip_locked=True)
 
 
-def _held(db: Connection, statement: Any) -> list[tuple[int, str]]:
-    """Return what the statement finds, held until the commit; what another replica holds is passed over."""
-    if db.dialect.name == "postgresql":  # hold both, or neither: whoever waited here would hold up the rest
-        statement = statement.join(INCIDENT, INCIDENT.c.id == NOTIFICATION.c.incident_id)
-        statement = statement.with_for_update(skip_locked=True)
-    return [(row[0], row[1]) for row in db.execute(statement)]
+def _held(db: Connection, statement: Any, **values: Any) -> list[tuple[int, str]]:
+    if db.dialect.name == "postgresql":
+        statement = _held_by_us(statement)
+    return [(row[0], row[1]) for row in db.execute(statement, values)]
 
 
 def due(
@@ -112,38 +188,40 @@ def due(
     taken: Collection[int] = (),
 ) -> list[tuple[int, str]]:  # fmt: skip
     """Return id and destination of what may be taken, the longest due first; nothing to `closed` ones."""
-    statement = _due(now).where(IS_URGENT if urgent else ~NOTIFICATION.c.urgent)
-    if closed:
-        statement = statement.where(NOTIFICATION.c.destination.not_in(sorted(closed)))
-    if taken:
-        statement = statement.where(NOTIFICATION.c.id.not_in(taken))
-    return _held(db, statement.order_by(NOTIFICATION.c.due_at).limit(limit))
+    values: dict[str, Any] = {"now": now, "limit": limit}
+    values |= {"closed": sorted(closed)} if closed else {}
+    values |= {"taken": list(taken)} if taken else {}
+    return _held(db, FIRST[urgent, bool(closed), bool(taken)], **values)
 
 
 def to_probe(
     db: Connection, now: datetime, destinations: Collection[str], closed: Collection[str]
 ) -> list[tuple[int, str]]:
     """Return what to try first at a service that fails: the urgent, and of these what was tried least."""
-    statement = _due(now).where(NOTIFICATION.c.destination.in_(sorted(set(destinations) - set(closed))))
-    order = (NOTIFICATION.c.urgent.desc(), NOTIFICATION.c.attempts, NOTIFICATION.c.due_at)
-    return _held(db, statement.order_by(*order).limit(1))
+    return _held(db, TO_PROBE, now=now, open=sorted(set(destinations) - set(closed)))
 
 
 def due_to(
     db: Connection, now: datetime, destination: str, *, limit: int, taken: Collection[int]
 ) -> list[int]:
     """Return the ids of what waits for one destination and is not urgent, the longest due first."""
-    statement = _due(now).where(~NOTIFICATION.c.urgent, NOTIFICATION.c.destination == destination)
-    statement = statement.where(NOTIFICATION.c.id.not_in(taken)).order_by(NOTIFICATION.c.due_at)
-    return [id_ for id_, _ in _held(db, statement.limit(limit))]
+    found = _held(db, TO_ONE, now=now, destination=destination, limit=limit, taken=list(taken))
+    return [id_ for id_, _ in found]
+
+
+CLAIM = (
+    update(NOTIFICATION)
+    .where(NOTIFICATION.c.id.in_(bindparam("ids", expanding=True)))
+    .values(due_at=bindparam("until"), claimed_until=bindparam("until"))
+    .returning(NOTIFICATION)
+)
 
 
 def claim(db: Connection, ids: Collection[int], *, until: datetime) -> list[Row]:
     """Take notifications: hold them until the lease ends, and return them."""
     if not ids:
         return []
-    taken = update(NOTIFICATION).where(NOTIFICATION.c.id.in_(ids)).values(due_at=until, claimed_until=until)
-    return sorted(rows(db, taken.returning(NOTIFICATION)), key=lambda row: row["id"])
+    return sorted(rows(db, CLAIM, ids=list(ids), until=until), key=lambda row: row["id"])
 
 
 def ask_again(db: Connection, now: datetime) -> int:
@@ -266,10 +344,17 @@ def replay(db: Connection, id_: int, fallback_at: datetime | None, now: datetime
     wake(db)
 
 
+STILL_OWED = (
+    select(NOTIFICATION)
+    .where(NOTIFICATION.c.id.in_(bindparam("ids", expanding=True)), IS_OWED)
+    .order_by(NOTIFICATION.c.id)
+    .with_for_update()
+)
+
+
 def still_owed(db: Connection, ids: Sequence[int]) -> dict[int, Row]:
     """Return, by id, those of these notifications that nobody has finished yet, held until the commit."""
-    statement = select(NOTIFICATION).where(NOTIFICATION.c.id.in_(ids), IS_OWED).order_by(NOTIFICATION.c.id)
-    return {row["id"]: row for row in rows(db, statement.with_for_update())}
+    return {row["id"]: row for row in rows(db, STILL_OWED, ids=list(ids))}
 
 
 def first_tried_at(db: Connection, ids: Sequence[int]) -> dict[int, datetime]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, func, or_, select, text
+from sqlalchemy import Connection, bindparam, func, or_, select, text
 
 from receiver.policy.throttle import Throttle
 from receiver.store import bulk
@@ -20,12 +20,14 @@ def take_turns(db: Connection) -> None:
         db.execute(text("SELECT pg_advisory_xact_lock(:one)"), {"one": CLAIMS})
 
 
+HOLDING = select(*COLUMNS).where(
+    or_(THROTTLE.c.free_at > bindparam("now"), THROTTLE.c.failures > 0, THROTTLE.c.probe_at.is_not(None))
+)
+
+
 def holding(db: Connection, now: datetime) -> dict[str, Throttle]:
     """Return, by name, those that may keep somebody waiting: the others are as if there were none."""
-    statement = select(*COLUMNS).where(
-        or_(THROTTLE.c.free_at > now, THROTTLE.c.failures > 0, THROTTLE.c.probe_at.is_not(None))
-    )
-    return {name: Throttle(*rest) for name, *rest in db.execute(statement)}
+    return {name: Throttle(*rest) for name, *rest in db.execute(HOLDING, {"now": now})}
 
 
 def of(db: Connection, names: Collection[str]) -> dict[str, Throttle]:
