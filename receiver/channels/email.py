@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email import policy
 from email.headerregistry import Address
@@ -40,6 +40,7 @@ OURS = {  # headers that make the mail what it is; the rest may be set
     *("from", "to", "cc", "bcc", "subject", "date", "message-id", "in-reply-to", "references"),
     *("mime-version", "content-type", "content-transfer-encoding", "content-disposition", "return-path"),
 }
+UNSENT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, half characters
 UNSEEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, foreign line ends
 
 
@@ -274,11 +275,5 @@ def _automatic(message: Message) -> Mapping[str, str]:
 
 
 def _body(text: str) -> str:
-    return "".join(_visible(text)).encode("utf-8", "replace").decode()
-
-
-def _visible(text: str) -> Iterator[str]:
-    """Leave out what a mail cannot hold; a NUL ends it for some programs."""
-    for c in text:
-        if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"}:
-            yield c
+    """Return the text without what a mail cannot hold; a NUL ends it for some programs."""
+    return UNSENT.sub("", text)
