@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, Engine, Executable, create_engine, event, make_url, text
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from receiver import metrics
 
@@ -59,7 +59,7 @@ def connect(url: str, *, writing: bool, size: int = 4) -> Engine:
             parsed,
             json_serializer=_dumps,
             json_deserializer=from_json,
-            pool_pre_ping=True,
+            pool_pre_ping=not writing,  # a round trip for each commit; the writer begins anew instead
             pool_size=size,
             hide_parameters=True,
         )
@@ -194,12 +194,16 @@ class Writer:
 
     def _commit(self, jobs: list[Job], tries: int = 1) -> list[tuple[Job, Any]]:
         """Return each job with its result or its exception; one poisoned item costs only itself."""
+        done: list[tuple[Job, Any]] = []
         try:
             with self.engine.begin() as db:
-                return list(_run_stages(db, jobs))
+                done = list(_run_stages(db, jobs))
         except Exception as error:
             if _gave_way(error) and tries < MOST_TRIES:
                 log.warning("write.gave_way", items=len(jobs))
+                return self._commit(jobs, tries + 1)
+            if not done and _is_lost(error) and tries < MOST_TRIES:  # a commit may have come through
+                log.warning("write.reconnects", items=len(jobs))
                 return self._commit(jobs, tries + 1)
             if isinstance(error, OperationalError) and _is_away(error):  # no item is to blame
                 log.error("write.failed", items=len(jobs), reason=_reason(error))  # noqa: TRY400 - one line says it
@@ -208,7 +212,8 @@ class Writer:
                 log.exception("write.failed", stage=_name(jobs[0].stage))
                 return [(jobs[0], error)]
             log.warning("write.retried_one_by_one", items=len(jobs), error=repr(error))
-            return [done for job in jobs for done in self._commit([job])]
+            return [one for job in jobs for one in self._commit([job])]
+        return done
 
 
 def _reason(error: OperationalError) -> str:
@@ -227,6 +232,11 @@ def _is_away(error: OperationalError) -> bool:
 def _gave_way(error: Exception) -> bool:
     """Return whether two replicas waited for each other, and PostgreSQL chose this one to begin anew."""
     return getattr(getattr(error, "orig", None), "sqlstate", None) in {"40P01", "40001"}
+
+
+def _is_lost(error: Exception) -> bool:
+    """Return whether the connection had ended, as by a restart of PostgreSQL; the next try opens another."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def _run_stages(db: Connection, jobs: list[Job]) -> Iterator[tuple[Job, Any]]:

@@ -304,6 +304,27 @@ def test_replicas_that_wait_for_each_other_both_get_their_way(postgres_server, m
     assert sorted(results) == [1, 2]
 
 
+async def test_a_connection_that_ended_between_two_commits_is_opened_anew(postgres_server, migrated_template):
+    """A restart of PostgreSQL costs nobody a refusal, once it is back."""
+    url = postgres_server.create_database(template=migrated_template)
+    writer = Writer(connect(url, writing=True, size=1))
+    writer.start()
+    assert await writer.submit(add, "before") == "BEFORE"
+    other = connect(url, writing=False)
+    with reading(other) as db:
+        ended = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                     " WHERE datname = current_database() AND pid <> pg_backend_pid()")  # fmt: skip
+        db.execute(ended)
+
+    assert await writer.submit(add, "after") == "AFTER"
+    assert keys(writer.engine) == ["after", "before"]
+
+    await asyncio.to_thread(writer.stop)
+    writer.engine.dispose()
+    other.dispose()
+    postgres_server.drop_database(url)
+
+
 def test_a_postgresql_that_is_gone_is_not_waited_for_without_end():
     """What the address says itself counts more."""
     engine = connect("postgresql://host/db?connect_timeout=9", writing=True)
