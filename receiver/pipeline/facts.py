@@ -72,12 +72,16 @@ def incident_facts(row: Row, base_url: str) -> dict[str, Any]:
     }
 
 
-def told_facts(row: Row, base_url: str) -> dict[str, Any]:
-    """Return an incident as messages show it: with what only matters at the moment."""
+def told_facts(row: Row, base_url: str, alerts: Sequence[Row] = ()) -> dict[str, Any]:
+    """Return an incident as messages show it: with what only matters at the moment.
+
+    It began when its first alert did, which may be long before we heard of it.
+    """
     return {
         **incident_facts(row, base_url),
         "acknowledged_how": row["acknowledged_how"] or "",
         "snoozed_until": instant(row["snoozed_until"]),
+        "since": instant(min([row["started_at"], *(alert["starts_at"] for alert in alerts)])),
         "where": where(row),
     }
 
@@ -135,7 +139,7 @@ def message_facts(
         "receiver": notification["receiver"],
         "route": notification["route"],
         "public_url": base_url,
-        "incident": told_facts(incident, base_url),
+        "incident": told_facts(incident, base_url, alerts),
         "alerts": [alert_facts(alert) for alert in shown[:MOST_ALERTS]],
         "alerts_omitted": max(0, len(shown) - MOST_ALERTS),
         "group_labels": incident["group_labels"],

@@ -21,6 +21,7 @@ def an_incident(**changes: Any) -> dict[str, Any]:
         "acknowledged_by": None,
         "acknowledged_how": "",
         "snoozed_until": None,
+        "since": "2026-11-20T03:07:00Z",
         "where": "",
         "resolved_at": None,
         "alerts": {"firing": 2, "total": 2},
