@@ -20,6 +20,9 @@ MAX_SNOOZE = timedelta(days=7)  # our buttons say less; what they say can be mad
 MAX_TIMEOUT = timedelta(seconds=30)  # sent twice, as markup and plainly, it still ends within a lease
 
 
+SUCCEEDED = "succeeded"  # in `Sent.ids["state"]`: the service has an earlier incident of this key, now over
+
+
 def _bounded(timeout: timedelta) -> timedelta:
     if timeout > MAX_TIMEOUT:
         raise ValueError("a timeout may be at most 30s; a longer wait is the outbox's")

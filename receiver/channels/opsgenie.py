@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from receiver.channels.base import (
     DEFAULT_TIMEOUT,
+    SUCCEEDED,
     ChannelConfig,
     Message,
     PermanentFailure,
@@ -67,6 +68,7 @@ PRIORITIES: dict[str, Priority] = {
 USUAL: Priority = "P3"  # Opsgenie's own default
 
 OPEN, TAKEN, OVER, UNTOLD = "triggered", "acknowledged", "resolved", "untold"  # what Opsgenie was told last
+MAYBE = "maybe"  # acknowledged, if Opsgenie has it at all
 NOTED = {  # what is worth a line in the alert's history; a repeated alert is only counted
     *(Reason.NEW_ALERTS, Reason.MORE_SEVERE, Reason.SOME_RESOLVED, Reason.NOTE, Reason.ESCALATED),
     *(Reason.SNOOZED, Reason.SNOOZE_OVER, Reason.FLAPPING, Reason.FALLBACK),
@@ -104,6 +106,7 @@ class Responder(Record):
 class OpsgenieConfig(ChannelConfig):
     """An entry of `opsgenie_configs`."""
 
+    keeps_state: ClassVar[bool] = True
     api_key: SecretStr | None = None
     api_key_file: str | None = None  # read at every send
     api_url: Annotated[str, AfterValidator(_base)] = BASE
@@ -204,21 +207,24 @@ class Telling:
     async def tell(self) -> None:
         """Send what brings the alert up to date.
 
-        What somebody is on is not opened there only to be acknowledged: that would wake the next person.
+        What somebody is on is not opened there only to be acknowledged: that would wake the next person. It
+        is acknowledged in case that an earlier attempt arrived; if none did, Opsgenie drops it.
         """
         state, event = self.ids["state"], self._message.event
-        if event is MessageEvent.RESOLVED:
+        if event is MessageEvent.RESOLVED or (event is MessageEvent.ACKNOWLEDGED and state == SUCCEEDED):
             await self._act("close")
             self.ids["state"] = OVER
+        elif state == SUCCEEDED:
+            await self._begin_anew()
         elif event is MessageEvent.ACKNOWLEDGED:
             if state in {OPEN, TAKEN}:
                 await self._update()
-                if state == OPEN:
-                    await self._act("acknowledge")
-                self.ids["state"] = TAKEN
+            if state not in {TAKEN, MAYBE}:
+                await self._act("acknowledge")
+            self.ids["state"] = TAKEN if state in {OPEN, TAKEN} else MAYBE
         elif state in {UNTOLD, OVER}:
             await self._create()
-        elif state == TAKEN:
+        elif state in {TAKEN, MAYBE}:
             await self._give_back()
         else:
             if self._message.reason not in QUIET:
@@ -226,15 +232,18 @@ class Telling:
             await self._update()
 
     async def _give_back(self) -> None:
-        """Let Opsgenie begin to notify anew.
-
-        Jira Service Management cannot unacknowledge. There the alert is closed and another is made, whose
-        alias differs: the service works asynchronously, so the end could overtake the new beginning.
-        """
+        """Let Opsgenie begin to notify anew, whether it still has the alert or not."""
         if await self._act("unacknowledge"):
             await self._update()
-            self.ids["state"] = OPEN
-            return
+            await self._create()  # counted, or opened where there is none any more
+        else:
+            await self._begin_anew()  # Jira Service Management cannot unacknowledge
+
+    async def _begin_anew(self) -> None:
+        """Close the alert and make another one.
+
+        Its alias differs: the service works asynchronously, so the end could overtake the new beginning.
+        """
         await self._act("close")
         base, _, count = self.ids["alias"].partition(".")
         self.ids["alias"] = f"{base}.{int(count or 1) + 1}"

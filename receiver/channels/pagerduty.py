@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from receiver.channels.base import (
     DEFAULT_TIMEOUT,
+    SUCCEEDED,
     ChannelConfig,
     Heard,
     Inbound,
@@ -66,6 +67,7 @@ SEVERITIES: dict[str, Severity] = {
 USUAL: Severity = "error"  # Alertmanager's default
 
 PAGED, TAKEN, OVER, UNTOLD = "triggered", "acknowledged", "resolved", "untold"  # what PagerDuty was told last
+MAYBE = "maybe"  # acknowledged, if PagerDuty has it at all
 NEWS = {Reason.NEW_ALERTS, Reason.MORE_SEVERE}  # what whoever is on it should read in the log
 QUIET = {Reason.SOME_RESOLVED, Reason.NOTE, Reason.SNOOZED}  # asks nobody to act; it would only fill the log
 
@@ -100,6 +102,7 @@ class Image(Record):
 class PagerDutyConfig(ChannelConfig):
     """An entry of `pagerduty_configs`."""
 
+    keeps_state: ClassVar[bool] = True
     routing_key: SecretStr | None = None
     routing_key_file: str | None = None  # read at every send
     url: Annotated[str, AfterValidator(_endpoint)] = ENQUEUE
@@ -201,16 +204,19 @@ def events_for(message: Message, known: str) -> tuple[tuple[str, ...], str]:
 
     Events v2 cannot take back an acknowledgement, and an acknowledged incident pages nobody however
     often it is triggered. So an incident that was given back is resolved there and triggered anew.
-    What somebody is on is not opened there only to be acknowledged: that would wake the next person.
+    What somebody is on is not opened there only to be acknowledged: that would wake the next person. It is
+    acknowledged in case that an earlier attempt arrived; if none did, PagerDuty drops it.
     """
     if message.event is MessageEvent.RESOLVED:
         return ("resolve",), OVER
     if message.event is MessageEvent.ACKNOWLEDGED:
-        if known in {UNTOLD, OVER}:
-            return (), known
+        if known == SUCCEEDED:
+            return ("resolve",), OVER
+        if known in {UNTOLD, OVER, MAYBE}:
+            return () if known == MAYBE else ("acknowledge",), MAYBE
         news = ("trigger",) if message.reason in NEWS else ()
         return (*news, *(() if known == TAKEN else ("acknowledge",))), TAKEN
-    if known == TAKEN:
+    if known in {TAKEN, MAYBE, SUCCEEDED}:
         return ("resolve", "trigger"), PAGED
     if known == PAGED and message.reason in QUIET:
         return (), PAGED

@@ -27,6 +27,7 @@ from receiver.clock import Clock
 from receiver.config import Config, Destination
 from receiver.pipeline import admit, facts, route
 from receiver.pipeline.admit import Admitted, Claim
+from receiver.pipeline.succession import Succession
 from receiver.policy import hours, retry
 from receiver.policy import outbox as policy
 from receiver.policy.incident import Happening, MessageEvent, Reason, State, Verb
@@ -114,10 +115,11 @@ def _worth_saying(db: Db, config: Config, claimed: Sequence[Row], now: datetime)
         alerts[alert["incident_id"]].append(alert)
     talks = {(row["incident_id"], row["destination"]): row for row in outbox.conversations(db, ids)}
     quiet = Quiet(db, config, now)
+    succession = Succession(db, config, claimed, about, now)
     deliveries: list[Delivery] = []
     changed: list[Row] = []
     entries: list[Row] = []
-    for row in claimed:
+    for row in sorted(claimed, key=lambda row: about[row["incident_id"]]["state"] == State.RESOLVED):
         incident = about[row["incident_id"]]
         talk = talks.get((row["incident_id"], row["destination"]))
         destination = config.destinations.get(row["destination"])
@@ -125,12 +127,19 @@ def _worth_saying(db: Db, config: Config, claimed: Sequence[Row], now: datetime)
         if isinstance(decision, Send):
             decision = _asked(quiet, row, incident, alerts[row["incident_id"]]) or decision
         if isinstance(decision, Send):
+            decision = succession.bars(row, incident, talk) or decision
+        if isinstance(decision, Send):
+            talk = talk or succession.conversation(row, incident)
             delivery = Delivery(row, incident, alerts[row["incident_id"]], talk, destination, decision.event)
             deliveries.append(delivery)
         else:
             changed.append(_put_off(config, row, decision, now))
             if decision.why != row["why"]:
                 entries.append(_entry(row, decision, now))
+    for end, why in succession.left():
+        changed.append(_put_off(config, end, why, now))
+        entries.append(_entry(end, why, now))
+    outbox.save_conversations(db, succession.inherited)
     outbox.change(db, changed)
     incidents.tell_timeline(db, entries)
     return deliveries
@@ -176,11 +185,14 @@ def _asked(quiet: "Quiet", row: Row, incident: Row, alerts: Sequence[Row]) -> Wa
 
 
 def _decide(row: Row, incident: Row, talk: Row | None, destination: Destination | None) -> Send | Withdraw:
+    told = talk["sent_revision"] if talk else None
+    if told is None and row["attempts"] and destination is not None and destination.config.keeps_state:
+        told = 0  # a failed attempt may have arrived all the same; an end that is none there does no harm
     return policy.verdict(
         reason=Reason(row["reason"]),
         state=State(incident["state"]),
         revision=row["revision"],
-        sent_revision=talk["sent_revision"] if talk else None,
+        sent_revision=told,
         send_resolved=destination.config.send_resolved if destination else True,
     )
 

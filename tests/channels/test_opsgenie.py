@@ -164,11 +164,26 @@ class OpsgenieContract(ChannelContract):
 
             sent = await self.tell(server, client, clock, taken)
 
-            assert sent is not None
-            assert server.requests == []
-            assert "nothing was sent" in sent.answer
+            assert server.alerts == []
+            assert server.results == [("acknowledge", False)]
             await self.channel(client, clock).send(self.config(server), GIVEN_BACK, sent)
             assert len(server.open_alerts()) == 1
+
+    @pytest.mark.parametrize(("message", "shown"), [(FIRST, ["closed", "open"]), (TAKEN, ["closed"])])
+    async def test_what_the_incident_before_left_open_is_closed_first(
+        self, server, client, clock, message, shown
+    ):
+        """Where its end could not be told, the next incident tells it, and begins anew if it needs somebody."""
+        async with server:
+            before = await self.tell(server, client, clock, FIRST)
+            assert before is not None
+
+            taken_over = Sent(ids={**before.ids, "state": "succeeded"})
+            sent = await self.channel(client, clock).send(self.config(server), message, taken_over)
+
+            assert [one.status for one in server.alerts] == shown
+            await self.channel(client, clock).send(self.config(server), ENDED, sent)
+            assert server.open_alerts() == []
 
     async def test_who_acknowledged_is_said(self, server, client, clock):
         by_ana = some_facts(

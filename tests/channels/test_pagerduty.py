@@ -134,7 +134,8 @@ class TestPagerDuty(ChannelContract):
 
             sent = await channel.send(config, taken, None)
 
-            assert server.requests == []
+            assert server.incidents == []
+            assert [one["event_action"] for one in server.dropped] == ["acknowledge"]
             await channel.send(config, a_message(reason=Reason.UNACKNOWLEDGED), sent)
             assert [one.status for one in server.incidents] == ["triggered"]
 
@@ -403,7 +404,12 @@ def test_details_say_what_must_not_be_missed(facts, shown):
         (ACKNOWLEDGED, Reason.MORE_SEVERE, "triggered", ("trigger", "acknowledge"), "acknowledged"),
         (ACKNOWLEDGED, Reason.NEW_ALERTS, "acknowledged", ("trigger",), "acknowledged"),
         (ACKNOWLEDGED, Reason.NOTE, "acknowledged", (), "acknowledged"),
-        (ACKNOWLEDGED, Reason.REOPENED, "resolved", (), "resolved"),
+        (ACKNOWLEDGED, Reason.REOPENED, "resolved", ("acknowledge",), "maybe"),
+        (ACKNOWLEDGED, Reason.FALLBACK, "untold", ("acknowledge",), "maybe"),
+        (ACKNOWLEDGED, Reason.MORE_SEVERE, "maybe", (), "maybe"),
+        (TRIGGERED, Reason.UNACKNOWLEDGED, "maybe", ("resolve", "trigger"), "triggered"),
+        (TRIGGERED, Reason.FIRST, "succeeded", ("resolve", "trigger"), "triggered"),
+        (ACKNOWLEDGED, Reason.ACKNOWLEDGED, "succeeded", ("resolve",), "resolved"),
         (RESOLVED, Reason.ALL_RESOLVED, "acknowledged", ("resolve",), "resolved"),
         (RESOLVED, Reason.FLAPPING, "untold", ("resolve",), "resolved"),
     ],
