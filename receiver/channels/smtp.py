@@ -320,7 +320,7 @@ class Talk:
                     "renewed, or set tls_config: ca_file for an authority of your own, server_name for "
                     "another name"
                 )
-            case ssl.SSLError() if cause.reason == "WRONG_VERSION_NUMBER":
+            case ssl.SSLError() if self._step == "the connection" and cause.reason == "WRONG_VERSION_NUMBER":
                 return PermanentFailure(
                     f"{self._server} does not speak TLS there; leave force_implicit_tls out for STARTTLS"
                 )

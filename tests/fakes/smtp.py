@@ -46,7 +46,7 @@ class Fault:
     is_reset: bool = False  # break the connection (RST)
     is_closed: bool = False  # close the connection without a word
     is_never: bool = False  # stay silent until the client gives up
-    raw: bytes | None = None  # write these bytes, whatever they are, and stay silent
+    raw: bytes | None = None  # write these bytes, whatever they are, and nothing else
     delay: float = 0  # seconds before all that; alone: do the duty, but late
 
 
@@ -340,7 +340,8 @@ class Talk(SMTP):
             if fault is None:
                 await duty(argument)
             elif not await self.does(fault):
-                await asyncio.Event().wait()
+                if fault.raw is None:
+                    await asyncio.Event().wait()
             elif fault.answer:
                 await self.push(fault.answer)
                 if fault.answer.startswith("421"):
