@@ -6,7 +6,6 @@ ends after a number of steps, whatever it says, without a clock being asked.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -69,7 +68,8 @@ PAIRS = {"labels", "annotations", "group_labels", "common_labels", "common_annot
 PARAGRAPHS = {"annotations", "common_annotations"}  # a description may have line breaks
 
 ESCAPED_SUFFIXES = (".html", ".mrkdwn")
-BIDI = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # reorder what is read
+BIDI = "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # reorder what is read
+HIDDEN = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{BIDI}]")  # a line break and a tab stay
 
 STRING_METHODS = {"lower", "upper", "title", "capitalize", "strip", "startswith", "endswith", "split"}
 MAPPING_METHODS = {"get", "items", "keys", "values"}
@@ -192,7 +192,7 @@ def plain(facts: Mapping[str, Any]) -> Rendered:
     lines += [f"acknowledged by {incident['acknowledged_by']}"] if incident.get("acknowledged_by") else []
     lines += [f"could not be reached: {facts['fallback_for']}"] if facts.get("fallback_for") else []
     lines += [link for link in (_link(facts.get("runbook_url")), _link(incident.get("url"))) if link]
-    text = "\n".join(_cut(one_line(line), 300) for line in lines if line)
+    text = "\n".join(_tidied(line, 300, one_line) for line in lines if line)
     reply = one_line(_word(facts, "reason_text"))
     return Rendered(
         _cut(text, MAX_PLAIN) or title, mark + _cut(reply, 300) if reply else None, _cut(title, MAX_TITLE)
@@ -221,13 +221,7 @@ def one_line(text: str) -> str:
 
 def clean(text: str) -> str:
     """Return the text without control characters, lone surrogates and marks that reorder it."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        c
-        for c in text
-        if c == "\n" or (c not in BIDI and unicodedata.category(c) not in {"Cc", "Cs"}) or c == "\t"
-    )
+    return HIDDEN.sub("", text)
 
 
 def shortened(facts: Mapping[str, Any], size: Size) -> dict[str, Any]:
@@ -243,7 +237,7 @@ def _short(value: Any, size: Size, name: str = "") -> Any:
     if isinstance(value, str):
         if name.endswith("url"):
             return value if len(value) <= MAX_URL and one_line(value) == value else ""
-        return _cut(one_line(value), size.longest)
+        return _tidied(value, size.longest, one_line)
     if isinstance(value, Mapping):
         if name in PAIRS:
             return _short_pairs(value, size, tidy=clean if name in PARAGRAPHS else one_line)
@@ -258,9 +252,17 @@ def _short(value: Any, size: Size, name: str = "") -> Any:
 def _short_pairs(pairs: Mapping[str, Any], size: Size, *, tidy: Callable[[str], str]) -> dict[str, str]:
     kept = list(pairs.items())[: size.pairs]
     return {
-        _cut(one_line(name), size.longest): _cut(tidy(str(value)).strip(), size.longest)
-        for name, value in kept
+        _tidied(name, size.longest, one_line): _tidied(str(value), size.longest, tidy) for name, value in kept
     }
+
+
+def _tidied(text: str, longest: int, tidy: Callable[[str], str]) -> str:
+    """Return a value clean and cut; what lies far behind the cut is not looked at, it may be megabytes."""
+    near = text[: 4 * longest]
+    tidied = tidy(near).strip()
+    if len(near) < len(text) and len(tidied) < longest:
+        tidied += "…"
+    return _cut(tidied, longest)
 
 
 def _cut(text: str, longest: int) -> str:

@@ -1,5 +1,6 @@
 """What does a message say, and how is it kept harmless?"""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from receiver.channels import KINDS as CHANNELS
 from receiver.policy.incident import MessageEvent
-from receiver.templating import LENGTHS, MAX_TITLE, TEXT_LIMITS, TemplateFailure, Templates, plain
+from receiver.templating import LENGTHS, MAX_TITLE, TEXT_LIMITS, TemplateFailure, Templates, clean, plain
 from tests.fakes.facts import a_digest, an_alert, an_incident, some_facts
 
 SHIPPED = Templates()
@@ -330,3 +331,22 @@ def test_the_plain_message_survives_any_facts(facts):
 
     assert words.text
     assert words.title
+
+
+def test_what_lies_far_behind_the_cut_is_not_looked_at_and_that_is_shown():
+    facts = some_facts(incident=an_incident(annotations={"description": "begin" + " " * 90_000 + "end"}))
+
+    text = SHIPPED.render("console", MessageEvent.TRIGGERED, facts).text
+
+    assert "begin…" in text
+    assert "end" not in text.split()
+
+
+def test_no_character_that_hides_or_reorders_is_left():
+    every = "".join(map(chr, range(0x110000)))
+
+    left = {unicodedata.category(c) for c in set(clean(every)) - {"\n", "\t"}}
+
+    assert not left & {"Cc", "Cs"}
+    assert not set(clean(every)) & set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    assert len(clean(every)) == 0x110000 - 63 - 2048 - 11
