@@ -285,11 +285,11 @@ class Process:
 
     async def work(self) -> int:
         """Do once what is due; return how much that was."""
-        reviewed = await self.services.review(self._clock.now())
-        reviewed += await self.services.look_after(self._clock.now())
+        now = self._clock.now()
+        done = await asyncio.gather(self.services.review(now), self.services.look_after(now))
         delivered = await self.worker.deliver_due()
         await self.worker.settle()
-        return reviewed + delivered
+        return sum(done) + delivered
 
 
 class World:
