@@ -166,7 +166,7 @@ async def _work(services: Services) -> None:
 
 def run(settings: Settings, environ: Mapping[str, str], *, migrations: bool, insecure: bool) -> None:
     """Check that we may serve, bring the database up to date, and serve."""
-    if settings.host not in {"127.0.0.1", "::1", "localhost"} and not insecure:
+    if not settings.is_loopback and not insecure:
         raise CannotStartError(
             f"{settings.host} can be reached from outside, and there is no login yet;"
             " bind to 127.0.0.1 behind a proxy that asks for one, or add --insecure"

@@ -45,6 +45,11 @@ class Settings(Record):
         return value.lower() if isinstance(value, str) else value
 
     @property
+    def is_loopback(self) -> bool:
+        """Whether nobody reaches this process from another machine."""
+        return self.host in {"127.0.0.1", "::1", "localhost"}
+
+    @property
     def base_url(self) -> str:
         """The address that links in messages begin with."""
         host = f"[{self.host}]" if ":" in self.host else self.host

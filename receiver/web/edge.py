@@ -1,6 +1,7 @@
 """What happens to every request, whatever it asks for?"""
 
 import re
+from ipaddress import ip_address
 from random import getrandbits
 from urllib.parse import urlsplit
 
@@ -90,6 +91,30 @@ def _bounded(receive: Receive) -> Receive:
     return received
 
 
+def _is_called(host: str, services: Services) -> bool:
+    """Return whether a request may mean us by this name.
+
+    Without a login, what protects a Tocsin on loopback is that nobody else reaches it; but a page whose name
+    is made to lead to 127.0.0.1 reaches it through a browser. An address cannot be made to lead elsewhere.
+    """
+    if not services.settings.is_loopback:
+        return True
+    try:
+        name = urlsplit(f"//{host}").hostname or "localhost"  # programs may leave it away, browsers never do
+    except ValueError:
+        return False  # no name at all
+    ours = {"localhost", urlsplit(services.settings.base_url).hostname}
+    return name in ours or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 class Door:
     """Takes what Alertmanager posts past the framework: its stack and its routing cost more than the work.
 
@@ -107,6 +132,11 @@ class Door:
                 response = await self._answer(scope, receive, source)
                 await response(scope, receive, send)
                 return
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+        if scope["type"] == "http" and not _is_called(host, self._services):
+            detail = f"this Tocsin is not called {host[:100]}; if it should be, set TOCSIN_PUBLIC_URL"
+            await problem(421, detail)(scope, receive, send)
+            return
         await self._app(scope, _bounded(receive), send)
 
     async def _answer(self, scope: Scope, receive: Receive, source: str) -> Response:

@@ -92,5 +92,5 @@ async def service(url, routing, clock):
     settings = Settings(config=str(routing), database_url=url, public_url="https://tocsin.example.org")
     async with running(settings, {}, clock) as services:
         transport = httpx.ASGITransport(make_app(services))
-        async with httpx.AsyncClient(transport=transport, base_url="http://tocsin") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             yield Box(services, client, clock)

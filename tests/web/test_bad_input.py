@@ -502,3 +502,34 @@ async def test_the_api_reads_no_body_without_end(sqlite_tocsin, is_chunked):
 
     assert answer.status_code == 413
     without_a_traceback(answer)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("localhost:5001", 200),
+        ("127.0.0.1:5001", 200),
+        ("[::1]:5001", 200),
+        ("192.0.2.7", 200),
+        ("tocsin.example.org", 200),
+        ("evil.example", 421),
+        ("localhost.evil.example:5001", 421),
+        ("[", 421),
+    ],
+)
+async def test_a_page_whose_name_was_made_to_lead_here_reads_nothing(sqlite_tocsin, host, status):
+    """Without a login, loopback protects only while no other site can pass for us in a browser."""
+    answer = await sqlite_tocsin.client.get("/api/v1/incidents", headers={"Host": host})
+
+    assert answer.status_code == status
+    assert status == 200 or "TOCSIN_PUBLIC_URL" in answer.json()["detail"]
+
+
+async def test_bodies_of_alertmanager_are_taken_under_any_name(sqlite_tocsin):
+    """No check of names may lose a page."""
+    answer = await sqlite_tocsin.client.post(
+        "/webhooks/alertmanager", json=body(GOOD), headers={"Host": "whatever.example"}
+    )
+
+    assert answer.status_code == 200
