@@ -149,7 +149,7 @@ class FakeTelegram(FakeHttp):
 
     async def until(self, is_so: Callable[[], object]) -> None:
         """Return when something is so, which a call to us makes so."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not is_so():
                 self._changed.clear()
                 await self._changed.wait()

@@ -403,7 +403,7 @@ def in_database(url: str, statement: str) -> None:
 
 async def until_asleep(world: World, count: int) -> None:
     """Return when so many wait for the clock."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):  # a busy machine takes its time
         while len(world.clock._sleepers) < count:
             await asyncio.get_running_loop().run_in_executor(None, lambda: None)
 
