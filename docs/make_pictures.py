@@ -86,12 +86,12 @@ async def look(port: int, incident: int) -> None:
 
 
 async def look_at_messages() -> None:
-    """Take the pictures of messages, twice as sharp, for they hold small print."""
+    """Take the pictures of messages, sharper than a page, for they hold small print."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=find("chromium"))
         for name, (content, width) in pictures().items():
             size = {"width": width, "height": 100}
-            page = await browser.new_page(viewport=size, device_scale_factor=2, color_scheme="light")
+            page = await browser.new_page(viewport=size, device_scale_factor=1.5, color_scheme="light")
             await page.set_content(content)
             await page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
             await page.close()

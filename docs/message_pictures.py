@@ -59,6 +59,15 @@ code { font: 13px monospace; color: #3390ec }
             padding: 7px 4px; font-weight: 600 }
 .message { margin-bottom: 14px; max-width: 480px }
 """
+LOCK = """
+body { padding: 20px 10px; background: linear-gradient(#24364f, #6b5b73); min-height: 300px }
+.card { background: #ffffffe6; border-radius: 16px; padding: 9px 12px; margin-bottom: 8px; font-size: 15px;
+        line-height: 1.3 }
+.app { font-size: 12px; color: #555; display: flex; justify-content: space-between; margin-bottom: 2px }
+.card b { display: block; white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
+.card p { display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow: hidden;
+          white-space: pre-line; overflow-wrap: anywhere }
+"""
 
 
 def golden(kind: str, name: str) -> Any:
@@ -130,21 +139,50 @@ def _telegram(message: dict[str, Any]) -> str:
     return f'{shown}<div class="message"><div class="bubble">{reply}</div></div>'
 
 
+def lock_page() -> str:
+    """Return a lock screen on which every channel that reaches a phone has spoken."""
+    mail = (GOLDENS / "email" / "triggered.txt").read_text(encoding="utf-8")
+    subject = re.search(r"^Subject: (.*)$", mail, re.MULTILINE)
+    push = (GOLDENS / "apprise" / "updated.txt").read_text(encoding="utf-8").partition("\n")
+    paged = golden("pagerduty", "triggered")[0]["payload"]
+    telegram = html.unescape(re.sub(r"<[^>]+>", "", golden("telegram", "triggered")["text"]))
+    return PAGE.format(
+        style=LOCK,
+        body="".join(
+            f'<div class="card"><div class="app"><span>{app}</span><span>now</span></div>'
+            f"<b>{html.escape(title)}</b><p>{html.escape(words)}</p></div>"
+            for app, title, words in (
+                ("Slack", "Tocsin in #ops", golden("slack", "triggered")["text"]),
+                ("Telegram", "Alerts", telegram),
+                ("Mail", "Tocsin", f"{subject[1] if subject else ''}\n{_preview(mail)}"),
+                ("ntfy", push[0], push[2].strip()),
+                ("PagerDuty", f"{paged['severity'].upper()} · payments", paged["summary"]),
+                ("Slack", "Tocsin in #ops", golden("slack", "acknowledged")["text"]),
+                ("Slack", "Tocsin in #ops", golden("slack", "digest")["text"]),
+            )
+        ),
+    )
+
+
+def _preview(mail: str) -> str:
+    return " ".join(mail.partition("\n\n")[2].partition("\n")[2].split())[:120]
+
+
 def _key(one: dict[str, Any]) -> str:
     return f"<span>{html.escape(one['text'])}</span>"
 
 
 def pictures() -> dict[str, tuple[str, int]]:
     """Return the pages to take pictures of, by file name, each with its width."""
-    events = ("triggered", "updated", "acknowledged", "resolved")
+    events = ("triggered", "acknowledged", "resolved")
     slack = slack_page(*((golden("slack", name), None) for name in events))
     return {
+        "lock-screen": (lock_page(), 390),
         "slack": (slack, 760),
         "slack-phone": (slack_page((golden("slack", "triggered"), None)), 390),
         "slack-digest": (slack_page((golden("slack", "digest"), None)), 760),
         "telegram": (telegram_page(*(golden("telegram", name) for name in ("updated", "acknowledged"))), 420),
         "email": (golden("email", "triggered"), 800),
         "email-phone": (golden("email", "triggered"), 390),
-        "email-acknowledged": (golden("email", "acknowledged"), 800),
         "email-digest": (golden("email", "digest"), 800),
     }

@@ -146,7 +146,7 @@ async def _send(service: "NotifyBase", message: Message) -> Heard:
     apprise = _apprise()
     sender = apprise.Apprise(asset=service.asset)
     sender.add(service)
-    body = "\n\n".join(part for part in (message.reply, message.text) if part)
+    body = "\n".join(part for part in (message.reply, message.text) if part)
     result = await sender.async_notify(
         title=message.title,
         body=body or message.title,

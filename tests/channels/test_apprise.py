@@ -100,7 +100,7 @@ class TestJson(AppriseContract):
 
             assert first.ids == {}
             assert [
-                request.json()["message"].startswith("1 new alert\n\n") for request in server.requests
+                request.json()["message"].startswith("1 new alert\n") for request in server.requests
             ] == [
                 False,
                 True,

@@ -35,7 +35,7 @@ def test_a_push_looks_as_it_did(name):
     message = as_message("apprise", name)
     said = [message.title, *([message.reply] if message.reply else []), message.text]
 
-    check_golden("apprise", name, "txt", "\n\n".join(said) + "\n")
+    check_golden("apprise", name, "txt", "\n".join(said) + "\n")
 
 
 @pytest.mark.parametrize("kind", KINDS)
