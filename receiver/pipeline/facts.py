@@ -61,6 +61,8 @@ def incident_facts(row: Row, base_url: str) -> dict[str, Any]:
         "started_at": instant(row["started_at"]),
         "acknowledged_at": instant(row["acknowledged_at"]),
         "acknowledged_by": row["acknowledged_by"],
+        "acknowledged_how": row["acknowledged_how"] or "",
+        "snoozed_until": instant(row["snoozed_until"]),
         "resolved_at": instant(row["resolved_at"]),
         "last_seen_at": instant(row["last_seen_at"]),
         "alerts": {"firing": row["firing"], "total": row["total"]},
@@ -79,8 +81,6 @@ def told_facts(row: Row, base_url: str, alerts: Sequence[Row] = ()) -> dict[str,
     """
     return {
         **incident_facts(row, base_url),
-        "acknowledged_how": row["acknowledged_how"] or "",
-        "snoozed_until": instant(row["snoozed_until"]),
         "since": instant(min([row["started_at"], *(alert["starts_at"] for alert in alerts)])),
         "where": where(row),
     }

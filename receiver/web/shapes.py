@@ -55,6 +55,8 @@ class Incident(Shape):
     started_at: AwareDatetime
     acknowledged_at: AwareDatetime | None
     acknowledged_by: str | None
+    acknowledged_how: str = Field(description="From where, and how long after the page; else empty.")
+    snoozed_until: AwareDatetime | None = Field(description="Quiet until then; null: it is not snoozed.")
     resolved_at: AwareDatetime | None
     last_seen_at: AwareDatetime = Field(description="When Alertmanager last spoke of it.")
     alerts: Counts

@@ -67,7 +67,7 @@ async def test_pressing_twice_says_it_once(world: World) -> None:
     again = await world.client.post(where)
 
     assert again.status_code == 200
-    assert (await world.timeline(incident)).count("snoozed: ") == 1
+    assert (await world.timeline(incident)).count("snoozed: snoozed until") == 1
 
 
 async def test_a_link_of_an_incident_that_is_over_offers_nothing(world: World) -> None:
@@ -136,3 +136,18 @@ async def test_nobody_is_believed_without_a_signature(world: World, kind: str, b
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
     assert await world.metric(f'tocsin_answers_total{{channel="{kind}",verb="forged"}}') >= 1
+
+
+async def test_the_page_of_the_incident_says_who_answered_from_where(world: World) -> None:
+    """Who looks at the incident later sees the same as who was told."""
+    incident = await world.alertmanager.fires("DiskFull")
+    world.clock.advance(seconds=40)
+
+    await world.client.post(link(world, incident, Verb.SNOOZE))
+    snoozed = (await world.client.get(f"/incidents/{incident}")).text
+    await world.client.post(link(world, incident))
+    acknowledged = (await world.client.get(f"/incidents/{incident}")).text
+
+    assert "Snoozed" in snoozed
+    assert "Snoozed</dt>" not in acknowledged
+    assert "from an e-mail, 40 s after the page" in acknowledged
