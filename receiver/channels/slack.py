@@ -53,6 +53,7 @@ RETRIED = {  # error codes about the moment, with the seconds to wait where it i
 }
 REFUSED = {  # the message itself is wrong; said plainly it may pass
     *("invalid_blocks", "invalid_blocks_format", "invalid_attachments", "invalid_payload", "no_text"),
+    *("invalid_arguments", "markdown_text_conflict"),
     *("msg_too_long", "msg_blocks_too_long", "too_many_attachments"),
 }
 ADVICE = {

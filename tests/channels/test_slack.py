@@ -362,7 +362,9 @@ class TestApp(SlackContract):
 
             assert not isinstance(failure.value, MarkupRefused)
 
-    @pytest.mark.parametrize("code", ["invalid_blocks", "msg_too_long", "msg_blocks_too_long"])
+    @pytest.mark.parametrize(
+        "code", ["invalid_blocks", "msg_too_long", "msg_blocks_too_long", "invalid_arguments"]
+    )
     async def test_refused_markup_may_be_tried_plain(self, server, client, clock, code):
         async with server:
             server.errors.append(code)
