@@ -177,7 +177,8 @@ async def _begin(
         else:
             break
     answer = "; ".join([f"ok, message {message_id} in {sent_to}", *notes])
-    return Sent(ids={"chat_id": sent_to, "message_id": message_id}, answer=answer)
+    ids = {"chat_id": sent_to, "message_id": message_id}
+    return Sent(ids={} if "0" in ids.values() else ids, answer=answer)
 
 
 async def _continue(

@@ -79,7 +79,7 @@ class Line(BaseRequest):
             result = await self.ask(url, request_data.json_parameters if request_data else {})
         except ChannelError as failure:
             raise FailedError(failure) from None
-        return 200, json.dumps({"result": result}).encode()
+        return 200, json.dumps({"result": _needed(result)}).encode()
 
     async def ask(self, url: str, parameters: Mapping[str, str]) -> Any:
         """Return the result of a method."""
@@ -116,7 +116,7 @@ class Speaker:
         thread: int | None = None,
         beneath: int | None = None,
     ) -> tuple[str, str]:
-        """Send a message; return the chat's id and the message's."""
+        """Send a message; return the chat's id and the message's, both "0" if Telegram did not say them."""
         message: Message = await _unwrapped(
             self._bot.send_message(
                 chat_id,
@@ -170,6 +170,19 @@ class Speaker:
             given["offset"] = str(offset)
         found = await self._line.ask(f"{self._url}/getUpdates", given)
         return found if isinstance(found, list) else []
+
+
+def _needed(result: Any) -> Any:
+    """Return what we use of a result.
+
+    A message has been sent when Telegram says so, whatever else it says of it: nothing of that may confuse
+    the library, for it would be sent again and again.
+    """
+    try:
+        chat_id, message_id = int(result["chat"]["id"]), int(result["message_id"])
+    except (KeyError, TypeError, ValueError):
+        chat_id, message_id = 0, 0
+    return {"message_id": message_id, "date": 0, "chat": {"id": chat_id, "type": "private"}}
 
 
 async def _unwrapped(call: Awaitable[Result]) -> Result:

@@ -501,6 +501,21 @@ async def test_an_error_in_a_200_is_an_error(server, channel, code, failure):
             await channel.send(config_of(server), telegram_message(), None)
 
 
+@pytest.mark.parametrize(
+    "result", [True, [], {}, {"message_id": 7}, {"message_id": "x", "chat": {"id": 1}}, "ok"]
+)
+async def test_a_message_was_sent_when_telegram_says_so_whatever_it_says_of_it(server, channel, result):
+    """Otherwise it would be sent again and again."""
+    async with server:
+        server.fails(as_json({"ok": True, "result": result}))
+
+        sent = await channel.send(config_of(server), telegram_message(), None)
+        await channel.send(config_of(server), telegram_message(reply="look"), sent)
+
+        assert sent.ids == {}
+        assert len(server.shown()) == 1
+
+
 async def test_a_new_message_that_was_not_answered_may_have_arrived(server, channel):
     async with server:
         server.fails(Reply(is_never=True))
