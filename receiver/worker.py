@@ -74,6 +74,11 @@ class Worker:
             task.add_done_callback(self._done)
         return len(claimed.deliveries)
 
+    @property
+    def under_way(self) -> int:
+        """How many attempts there are at this moment."""
+        return len(self._under_way)
+
     def _is_rushed(self) -> bool:
         """Return whether many bodies come at once: Alertmanager must hear in time, so they go first."""
         return self._services.writer.bodies >= RUSH

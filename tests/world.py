@@ -159,12 +159,14 @@ class Alertmanager:
         self._groups: dict[str, Group] = {}
         self.last: dict[str, Any] = {}
 
-    async def fires(self, alertname: str, *, annotations: dict[str, str] | None = None, **labels: str) -> int:
+    async def fires(
+        self, alertname: str, *, annotations: dict[str, str] | None = None, settle: bool = True, **labels: str
+    ) -> int:
         """Let an alert fire; return its incident."""
         group = self._group(alertname)
         alert = self._alert({"alertname": alertname, **labels}, annotations or {})
         group.firing.setdefault(alert["fingerprint"], alert)
-        return await self._post(group, [])
+        return await self.sends(self.body(group, []), settle=settle)
 
     async def storm(self, alertnames: Iterable[str], **labels: str) -> list[int]:
         """Let many alerts fire, each in a group of its own, before anything is delivered."""

@@ -1,10 +1,14 @@
 """A service fails again and again: it is given up for a while, probed, and taken up again."""
 
+import asyncio
+from contextlib import AsyncExitStack
+
 from receiver.pipeline.admit import Claim
-from tests.fakes.http import Reply
+from tests.fakes.http import FakeHttp, Reply
 from tests.world import DOWN, World
 
 MANY = [f"Alert{n:02d}" for n in range(15)]
+PATIENCE = 4  # seconds; less than what hangs is given
 HOOK = """
 route:
   receiver: hook
@@ -170,3 +174,32 @@ async def test_a_probe_that_is_let_go_is_followed_by_another(world: World) -> No
     await world.fast_forward(seconds=1)
 
     assert len(world.webhook.bodies) == len(MANY)
+
+
+async def test_services_that_hang_leave_room_for_others(world: World) -> None:
+    """Eight services that take requests and never answer, and a ninth is told all the same, at once."""
+    async with AsyncExitStack() as stack:
+        hung = [await stack.enter_async_context(FakeHttp()) for _ in range(8)]
+        for server in hung:
+            server.script.extend([Reply(is_never=True)] * 200)
+        receivers = [
+            f'  - {{name: hung{n}, webhook_configs: [{{url: "{server.url()}", timeout: 5s, allow_private_addresses: true}}]}}'
+            for n, server in enumerate(hung)
+        ]
+        routes = [f"    - {{receiver: hung{n}, continue: true}}" for n in range(len(hung))]
+        text = "\n".join([*receivers, "route:", "  receiver: ops", "  routes:", *routes])
+        await world.routes(text + "\n    - {matchers: ['team=\"dev\"'], receiver: hook}\n")
+        for n in range(64):
+            await world.alertmanager.fires(f"Hung{n}", settle=False, severity="warning")
+        for _ in range(12):
+            await world.worker.deliver_due()
+        assert world.worker.under_way > 180
+
+        await world.alertmanager.fires("Well", settle=False, severity="warning", team="dev")
+        await world.alertmanager.fires("Fire", settle=False, severity="critical", team="dev")
+        async with asyncio.timeout(PATIENCE):
+            while len(world.webhook.bodies) < 2:
+                await world.worker.deliver_due()
+
+        assert {body["incident"]["title"].split(" ")[0] for body in world.webhook.bodies} == {"Well", "Fire"}
+        await world.worker.settle()
