@@ -18,6 +18,11 @@ Row = dict[str, Any]
 
 USUAL_SNOOZE = timedelta(hours=1)
 PRESSED_TWICE = timedelta(minutes=1)  # two snoozes that end this close to each other are one
+THERE = {  # what a service that keeps the state knows after a person did this in it
+    Verb.ACKNOWLEDGE: State.ACKNOWLEDGED.value,
+    Verb.UNACKNOWLEDGE: State.TRIGGERED.value,
+    Verb.RESOLVE: State.RESOLVED.value,
+}
 NAMES = {"email": "an e-mail", "pagerduty": "PagerDuty", "opsgenie": "Opsgenie"}  # the others: capitalised
 
 
@@ -41,19 +46,42 @@ def act(db: Db, config: Config, actions: Sequence[Action]) -> list[Row | None]:
     drafts = {draft.row["id"]: draft for draft in with_alerts(db, incidents.incidents(db, ids))}
     paged_at = outbox.first_told_at(db, [action.incident_id for action in actions if action.via])
     fresh = heard.add(db, {action.key: action.at for action in actions if action.key})
+    done: list[Action] = []
     for action in actions:
         draft = drafts.get(action.incident_id)
         if draft is None or (action.key is not None and action.key not in fresh):
             continue
         fresh.discard(action.key or "")  # one batch may hold the same event twice
         _apply(db, draft, action, paged_at)
+        done.append(action)
     save(
         db,
         config,
         [draft for draft in drafts.values() if draft.touched],
         max(action.at for action in actions),
     )
+    _remember(db, config, [action for action in done if action.via and action.verb in THERE])
     return [drafts[action.incident_id].row if action.incident_id in drafts else None for action in actions]
+
+
+def _remember(db: Db, config: Config, actions: Sequence[Action]) -> None:
+    """Note what the service that a person spoke through knows itself, so that it is not told back.
+
+    Where two destinations of the kind were told of the incident, nobody knows which of them it was.
+    """
+    keyed = {name for name, one in config.destinations.items() if one.config.keeps_state}
+    talks = outbox.conversations(db, sorted({action.incident_id for action in actions})) if keyed else []
+    for action in actions:
+        there = [
+            talk
+            for talk in talks
+            if talk["incident_id"] == action.incident_id
+            and talk["destination"] in keyed
+            and talk["destination"].startswith(f"{action.via} ")
+        ]
+        if len(there) == 1:
+            there[0]["ids"] = {**there[0]["ids"], "state": THERE[action.verb]}
+            outbox.save_conversations(db, there)
 
 
 def _apply(db: Db, draft: Draft, action: Action, paged_at: Mapping[int, datetime]) -> None:
