@@ -156,8 +156,8 @@ def lock_page() -> str:
                 ("Telegram", "Alerts", telegram),
                 ("Mail", "Tocsin", f"{subject[1] if subject else ''}\n{_preview(mail)}"),
                 ("ntfy", push[0], push[2].strip()),
-                ("PagerDuty", f"{paged['severity'].upper()} · payments", paged["summary"]),
-                ("Slack", "Tocsin in #ops", golden("slack", "acknowledged")["text"]),
+                ("PagerDuty", "New incident on payments", paged["summary"]),
+                ("Telegram", "Alerts", re.sub(r"<[^>]+>", "", golden("telegram", "acknowledged")["reply"])),
                 ("Slack", "Tocsin in #ops", golden("slack", "digest")["text"]),
             )
         ),
@@ -179,10 +179,8 @@ def pictures() -> dict[str, tuple[str, int]]:
     return {
         "lock-screen": (lock_page(), 390),
         "slack": (slack, 760),
-        "slack-phone": (slack_page((golden("slack", "triggered"), None)), 390),
         "slack-digest": (slack_page((golden("slack", "digest"), None)), 760),
         "telegram": (telegram_page(*(golden("telegram", name) for name in ("updated", "acknowledged"))), 420),
         "email": (golden("email", "triggered"), 800),
         "email-phone": (golden("email", "triggered"), 390),
-        "email-digest": (golden("email", "digest"), 800),
     }
