@@ -59,7 +59,7 @@ STANDARD_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a service answered; `text` is the first 64 kB."""
+    """What a service answered; `text` is the first 64 kB, or `most` that was asked for."""
 
     status: int
     headers: Mapping[str, str]  # names in lower case
@@ -111,6 +111,7 @@ class Client:
         secrets: Iterable[str] = (),
         is_repeatable: bool = True,
         method: Literal["POST", "PUT"] = "POST",
+        most: int = MAX_ANSWER,
     ) -> Answer:
         """Return the answer to one POST (or PUT), whatever its status; no redirect is followed.
 
@@ -130,7 +131,7 @@ class Client:
                     _parsed(url),
                     content=content,
                     headers=STANDARD_HEADERS | dict(headers),
-                    extensions={"private_allowed": private_allowed, "fate": fate},
+                    extensions={"private_allowed": private_allowed, "fate": fate, "most": most},
                 )
                 response = await self._transport.handle_async_request(request)
         except TimeoutError:
@@ -397,7 +398,7 @@ class Connection:
     async def exchange(self, request: httpx.Request) -> httpx.Response:
         """Return the answer to a request."""
         self._exchanges += 1
-        reading = Reading()
+        reading = Reading(request.extensions["most"])
         head = _head(request)
         request.extensions["fate"].is_written = True
         try:
@@ -438,7 +439,8 @@ def _head(request: httpx.Request) -> bytes:
 class Reading:
     """An answer while it is being read; llhttp calls the `on_` methods."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_ANSWER) -> None:
+        self._most = most
         self._parser = httptools.HttpResponseParser(self)
         self._size = 0
         self._ends_with_connection = False
@@ -465,10 +467,10 @@ class Reading:
         self._size += len(chunk)
         if not self._has_head and self._size > MAX_ANSWER:
             raise httpx.RemoteProtocolError("the head of its answer does not end")
-        if len(self.body) >= MAX_ANSWER:
+        if len(self.body) >= self._most:
             self.is_complete = True
             self.is_reusable = False
-            del self.body[MAX_ANSWER:]
+            del self.body[self._most :]
 
     def _end(self) -> None:
         if not self._has_head:
@@ -490,7 +492,7 @@ class Reading:
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body."""
-        if len(self.body) < MAX_ANSWER:
+        if len(self.body) < self._most:
             self.body += body
 
     def on_message_complete(self) -> None:

@@ -23,7 +23,7 @@ from telegram.error import TelegramError
 from telegram.request import BaseRequest, RequestData
 
 from receiver.channels.base import ChannelError
-from receiver.channels.client import Client
+from receiver.channels.client import MAX_ANSWER, Client
 from receiver.channels.telegram_answers import result_of
 from receiver.clock import Clock
 
@@ -32,7 +32,8 @@ Buttons = Sequence[Sequence[Mapping[str, str]]]  # rows of {text, and url or cal
 
 TOLD_TWICE = {"sendMessage"}  # every other method we use may be repeated
 HEARD = ["callback_query"]  # the kind of updates that says something to us
-MOST_UPDATES = 1  # one answer holds whole messages, and is read up to 64 kB
+MOST_UPDATES = 10  # of one answer, which holds the messages whole, two of them for each update at worst
+MOST_OF_UPDATES = 2_000_000  # bytes that are read of it
 
 logging.getLogger("telegram").setLevel(logging.CRITICAL)  # it logs parameters; what matters is logged by us
 
@@ -81,7 +82,7 @@ class Line(BaseRequest):
             raise FailedError(failure) from None
         return 200, json.dumps({"result": _needed(result)}).encode()
 
-    async def ask(self, url: str, parameters: Mapping[str, str]) -> Any:
+    async def ask(self, url: str, parameters: Mapping[str, str], *, most: int = MAX_ANSWER) -> Any:
         """Return the result of a method."""
         answer = await self._client.post(
             url,
@@ -91,6 +92,7 @@ class Line(BaseRequest):
             private_allowed=self._private,
             secrets=[self._hidden, parameters.get("secret_token", "")],
             is_repeatable=url.rpartition("/")[2] not in TOLD_TWICE,
+            most=most,
         )
         return result_of(answer, url=url, now=self._clock.now())
 
@@ -168,7 +170,7 @@ class Speaker:
         given = {"timeout": str(seconds), "limit": str(MOST_UPDATES), "allowed_updates": json.dumps(HEARD)}
         if offset is not None:
             given["offset"] = str(offset)
-        found = await self._line.ask(f"{self._url}/getUpdates", given)
+        found = await self._line.ask(f"{self._url}/getUpdates", given, most=MOST_OF_UPDATES)
         return found if isinstance(found, list) else []
 
 

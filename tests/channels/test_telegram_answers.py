@@ -340,11 +340,10 @@ class TestWithTelegram:
             first = await server.send_update(pressed())
             second = await server.send_update(pressed("resolve:7") | {"update_id": first["update_id"] + 1})
 
-            heard, offset = await channel.ask(to, [to], None, 0)
-            more, following = await channel.ask(to, [to], offset, 0)
+            heard, following = await channel.ask(to, [to], None, 0)
             rest = await channel.ask(to, [to], following, 0)
 
-            assert [one.verb for one in [*heard, *more]] == [Verb.ACKNOWLEDGE, Verb.RESOLVE]
+            assert [one.verb for one in heard] == [Verb.ACKNOWLEDGE, Verb.RESOLVE]
             assert following == second["update_id"] + 1
             assert rest == ([], following)
             assert not server.updates
@@ -355,10 +354,25 @@ class TestWithTelegram:
             await server.send_update(SAMPLES["update_plain_message"])
             await server.send_update({"update_id": 10**12, "callback_query": {"data": {}}})
 
-            _, offset = await channel.ask(to, [to], None, 0)
-            heard, following = await channel.ask(to, [to], offset, 0)
+            heard, offset = await channel.ask(to, [to], None, 0)
 
-            assert (heard, following) == ([], 10**12 + 1)
+            assert (heard, offset) == ([], 10**12 + 1)
+
+    async def test_updates_about_the_longest_messages_are_read_whole(self, server, channel):
+        async with server:
+            to = self.config(server)
+            for number in range(10):
+                update = pressed("resolve:7") | {"update_id": number}
+                longest = {
+                    "text": "🔥" * 2048,
+                    "entities": [{"type": "code", "offset": 1, "length": 1}] * 100,
+                }
+                update["callback_query"]["message"] |= longest | {"reply_to_message": longest}
+                await server.send_update(update)
+
+            heard, offset = await channel.ask(to, [to], None, 0)
+
+            assert (len(heard), offset) == (10, 10)
 
     async def test_telegram_is_told_where_to_post_and_what_to_show(self, server, channel):
         async with server:
