@@ -129,3 +129,32 @@ async def test_a_database_that_fails_stops_no_worker(world: World, monkeypatch: 
 
     world.slack.expect("#ops", "DiskFull")
     await stop(working)
+
+
+async def test_what_waits_for_its_bucket_wakes_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose destinations are all at their limit sleeps until the next may be told."""
+    text = world._file.read_text()
+    await world.reload(text.replace('channel: "#ops",', 'channel: "#ops", rate_limit: {count: 1, per: 1h},'))
+    asked: list[object] = []
+    claim = world.services._claim
+
+    def counted(db: object, wishes: object) -> object:
+        asked.append(wishes)
+        return claim(db, wishes)
+
+    monkeypatch.setattr(world.services, "_claim", counted)
+    working = asyncio.create_task(Worker(world.services).run())
+    for name in ("DiskFull", "Other", "Third"):
+        labels = {"alertname": name}
+        body = {"groupKey": name, "groupLabels": labels, "alerts": [{"status": "firing", "labels": labels}]}
+        await world.alertmanager.sends(body, settle=False)
+    async with asyncio.timeout(PATIENCE):
+        await world.slack.heard.wait()
+    await asyncio.wait([working], timeout=0.5)  # what follows from the first is done
+    asked.clear()
+
+    await asyncio.wait([working], timeout=2)
+
+    assert len(asked) <= 3
+    assert len(world.slack.told) == 1
+    await stop(working)
