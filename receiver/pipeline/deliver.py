@@ -35,7 +35,7 @@ from receiver.policy.links import LASTS, Link, sign
 from receiver.policy.muting import inhibited_by
 from receiver.policy.outbox import NotificationState, Outcome, Send, Wait, Withdraw
 from receiver.policy.routing import Node, walk
-from receiver.policy.throttle import breaker
+from receiver.policy.throttle import UNKNOWN, breaker
 from receiver.store import incidents, outbox, throttles
 from receiver.store.database import DatabaseFailure, Db
 from receiver.templating import Rendered, TemplateFailure, Templates, plain
@@ -151,8 +151,8 @@ def _in_digests(config: Config, found: Sequence[Delivery], admitted: Admitted) -
     together: dict[str, list[Delivery]] = {}
     for one in found:
         id_, name = one.notification["id"], one.notification["destination"]
-        awaited = breaker(admitted.gate.way(name).service) in admitted.before
-        delivery = replace(one, probes=admitted.probes.get(id_), is_awaited=awaited)
+        service = admitted.before.get(breaker(admitted.gate.way(name).service), UNKNOWN)
+        delivery = replace(one, probes=admitted.probes.get(id_), is_awaited=service.failures > 0)
         if id_ in admitted.digests and not one.incident["drill"]:  # an exercise is marked, and has a receipt
             together.setdefault(name, []).append(delivery)
         else:

@@ -54,6 +54,7 @@ def _fall_back(db: Db, config: Config, now: datetime) -> int:
 def _explain(db: Db, config: Config, now: datetime) -> int:
     """Write down, once for each notification, which limit or breaker it waits for."""
     held = throttles.holding(db, now)
+    throttles.forget(db, [name for name, one in held.items() if one.is_open and not _is_known(config, name)])
     whys = _whys(config, held, now)
     if not whys:
         return 0
@@ -62,6 +63,11 @@ def _explain(db: Db, config: Config, now: datetime) -> int:
     entries = [line(row, now, Happening.WAITS, f"{row['destination']}: {row['why']}") for row in rows]
     incidents.tell_timeline(db, entries)
     return 0  # nothing follows from it
+
+
+def _is_known(config: Config, name: str) -> bool:
+    """Return whether it is a service of routing.yaml; one that is there no more cannot come back."""
+    return name.partition(" ")[2] in config.services
 
 
 def _whys(config: Config, held: Mapping[str, Throttle], now: datetime) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, or_, select, text
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, text
 
 from receiver.policy.throttle import Throttle
 from receiver.store import bulk
@@ -55,3 +55,9 @@ def open_breakers(db: Connection) -> int:
     """Return how many services are not tried but by probes."""
     statement = select(func.count()).select_from(THROTTLE).where(THROTTLE.c.probe_at.is_not(None))
     return int(db.execute(statement).scalar_one())
+
+
+def forget(db: Connection, names: Collection[str]) -> None:
+    """Take throttles away."""
+    if names:
+        db.execute(delete(THROTTLE).where(THROTTLE.c.name.in_(sorted(names))))

@@ -112,6 +112,19 @@ async def test_a_breaker_is_shared_by_replicas(world: World) -> None:
     assert len(world.webhook.requests) == tried
 
 
+async def test_a_service_that_routing_yaml_lost_is_forgotten(world: World) -> None:
+    """Nothing is said for ever of a service that is not used any more."""
+    await world.routes(HOOK)
+    world.webhook.broken = DOWN
+    await world.alertmanager.storm(MANY, severity="warning")
+    assert await world.metric("tocsin_open_breakers") == 1
+
+    text = "receivers: [{name: ops, console_configs: [{}]}]\nroute: {receiver: ops}\n"
+    await world.reload(text)
+
+    assert await world.metric("tocsin_open_breakers") == 0
+
+
 async def test_the_fallback_hears_of_what_is_late(world: World) -> None:
     """After fallback_after the fallback is told as well, once, and the page is tried on."""
     await world.routes(HOOK + "fallback_after: 5m\n")
