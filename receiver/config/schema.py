@@ -19,7 +19,7 @@ EVERYWHERE = {  # keys of every channel
 DESCRIPTIONS = {
     "AppriseConfig": {
         "send_resolved": SEND_RESOLVED,
-        "url": "The service in apprise's way, ntfy://…; better kept elsewhere, as ${VARIABLE} or with url_file.",
+        "url": "The service in apprise's way, ntfy://…; better kept elsewhere, or with url_file.",
         "url_file": "A file that holds the URL.",
         "name": "What the destination is called instead of its service.",
         "timeout": TIMEOUT,
@@ -127,7 +127,7 @@ DESCRIPTIONS = {
     "Link": {"href": "Where it leads.", "text": "What it is called."},
     "OpsgenieConfig": {
         "send_resolved": SEND_RESOLVED,
-        "api_key": "The key of an API integration; better kept elsewhere, as ${VARIABLE} or with api_key_file.",
+        "api_key": "The key of an API integration; better kept elsewhere, or with api_key_file.",
         "api_key_file": "A file that holds the key.",
         "api_url": "Where the API is; another one for the EU and for Jira Service Management.",
         "responders": "Who is told by Opsgenie; default: as the integration says.",
@@ -219,7 +219,7 @@ DESCRIPTIONS = {
     },
     "TelegramConfig": {
         "send_resolved": SEND_RESOLVED,
-        "bot_token": "The token that BotFather gave; better kept elsewhere, as ${VARIABLE} or with bot_token_file.",
+        "bot_token": "The token that BotFather gave; better kept elsewhere, or with bot_token_file.",
         "bot_token_file": "A file that holds the token.",
         "chat_id": "The chat: a number, negative for groups, or the @name of a public one.",
         "message_thread_id": "The topic of the group; default: none.",
