@@ -183,7 +183,8 @@ def dedup_key(message: Message, earlier: Sent | None) -> str:
     group_key = facts["group_key"]
     if group_key and not facts["incident"]["drill"] and group_key.endswith(f":{_set(facts['group_labels'])}"):
         return hashlib.sha256(group_key.encode("utf-8", "replace")).hexdigest()
-    return message.dedup_key
+    # Two Tocsins may tell the same integration, and both count their incidents from one.
+    return f"{message.dedup_key}-{digest(facts['public_url'] + facts['incident']['key'])}"
 
 
 def _set(labels: Mapping[str, str]) -> str:
