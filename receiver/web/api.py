@@ -12,6 +12,7 @@ from receiver.explain import explain
 from receiver.pipeline.act import Action
 from receiver.pipeline.drill import Exercise, receipt
 from receiver.pipeline.facts import alert_facts, incident_facts, instant, runbook_url
+from receiver.pipeline.replay import Again
 from receiver.policy.durations import Duration, parse_duration
 from receiver.policy.incident import State, Verb
 from receiver.policy.matching import matches
@@ -59,6 +60,14 @@ class Said(BaseModel):
         lt=LATEST,
         description="For `snooze`: when the quiet ends; RFC 3339, in an hour when absent.",
     )
+
+
+class Asker(BaseModel):
+    """Who asks for something."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    actor: str | None = Field(default=None, max_length=100, description="Who asks.")
 
 
 class Wish(BaseModel):
@@ -239,6 +248,25 @@ async def list_notifications(
     )
     answer = page(rows, limit)
     return {**answer, "items": [notification_facts(row) for row in answer["items"]]}
+
+
+@router.post(
+    "/api/v1/notifications/{notification_id}/replay",
+    tags=["notifications"],
+    summary="Try a dead letter again.",
+    responses=described(shapes.Notification, 403, 404, 409, 413, 422, 503),
+)
+async def replay_notification(
+    services: Held, notification_id: int, said: Annotated[Asker | None, Body()] = None
+) -> dict[str, Any]:
+    """Owe once more what was given up; one that is owed already changes nothing."""
+    actor = actor_of(said.actor if said else None)
+    row = await services.replay(Again(notification_id, actor, services.clock.now()))
+    if row is None:
+        raise HTTPException(404, f"there is no notification {notification_id}")
+    if row["state"] != NotificationState.OWED:
+        raise HTTPException(409, f"notification {notification_id} was not given up: it is {row['state']}")
+    return notification_facts(row)
 
 
 @router.get(
