@@ -58,12 +58,18 @@ def exactly_one(**given: object) -> None:
         raise ValueError(f"exactly one of {', '.join(given)} is needed, found {found}")
 
 
+def _within_a_day(per: timedelta) -> timedelta:
+    if not timedelta(milliseconds=1) <= per <= timedelta(days=1):
+        raise ValueError("must be between 1ms and 1d; say how many messages that is with `count`")
+    return per
+
+
 class RateLimit(Record):
     """How often one destination may be told; takes the place of what its service publishes."""
 
     count: Annotated[int, Field(ge=1, le=1_000_000)]  # messages
-    per: Annotated[Duration, Field(ge=timedelta(milliseconds=1))] = timedelta(seconds=1)
-    burst: Annotated[int, Field(ge=1, le=1_000_000)] = 1  # messages at once, before the rate counts
+    per: Annotated[Duration, AfterValidator(_within_a_day)] = timedelta(seconds=1)
+    burst: Annotated[int, Field(ge=1, le=10_000)] = 1  # messages at once, before the rate counts
 
     @property
     def limit(self) -> Limit:

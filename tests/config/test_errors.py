@@ -41,6 +41,8 @@ def in_slack(line):
 @pytest.mark.parametrize(
     ("text", "line"),
     [
+        # limits
+        pytest.param(in_slack("rate_limit: {count: 1, per: 2d}"), "5:37: receivers[0].slack_configs[0].rate_limit.per: must be between 1ms and 1d; say how many messages that is with `count`", id="a limit for longer than a day"),
         # keys
         pytest.param(at_the_top("reciever: x"), '3:1: reciever: is not a known key; did you mean "receivers"?', id="a key with a slip in it"),
         pytest.param(at_the_top("global: {}"), "3:1: global: is not a known key; addresses and tokens are written at each receiver here", id="a part of alertmanager.yml that has no meaning here"),
