@@ -140,7 +140,7 @@ def _lost(
     """Return, by notification, the results after which nothing more is tried.
 
     The time for trying begins with the first attempt: a reminder is made hours before it is due. What may
-    have arrived is tried once more, and not a third time.
+    have arrived is tried once more, and not a third time, where somebody else can be told instead.
     """
     failed = [one for one in results if one.outcome is not Outcome.SENT]
     tried_at = outbox.first_tried_at(db, _ids(failed))
@@ -149,7 +149,8 @@ def _lost(
         row = result.delivery.notification
         since = max(row["created_at"], tried_at[row["id"]])  # a replay begins anew
         twice = any(at >= row["created_at"] for at in maybe.get(row["id"], ()))
-        if result.outcome is Outcome.PERMANENT or twice or now - since >= config.give_up_after:
+        is_enough = twice and fallback(config, row, result.delivery.incident, now)
+        if result.outcome is Outcome.PERMANENT or is_enough or now - since >= config.give_up_after:
             lost[row["id"]] = result
     return lost
 

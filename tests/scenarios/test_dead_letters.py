@@ -102,6 +102,19 @@ async def test_what_may_have_arrived_twice_is_not_tried_a_third_time(world: Worl
     assert len(await world.alarms()) == 1
 
 
+async def test_what_may_have_arrived_is_tried_on_where_nobody_else_can_be_told(world: World) -> None:
+    """With a single destination, twice in doubt is better than never."""
+    await world.routes("fallback: ops\nroute: {receiver: ops}\n")
+    world.slack.script.extend([UNANSWERED] * 4)
+    incident = await world.alertmanager.fires("DiskFull")
+
+    await world.fast_forward(minutes=10)
+
+    world.slack.expect("#ops", "DiskFull")
+    [page, *_] = await world.notifications(incident, "slack #ops")
+    assert [one["outcome"] for one in page["tries"]] == ["ambiguous"] * 4 + ["sent"]
+
+
 async def test_a_replay_may_be_ambiguous_once_more(world: World) -> None:
     """What was tried twice before a replay counts no more."""
     world.slack.script.extend([UNANSWERED, UNANSWERED])
