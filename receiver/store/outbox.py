@@ -73,7 +73,7 @@ def told_of_open(
 
 
 def owed_ends(db: Connection, keys: Sequence[str], destinations: Sequence[str]) -> dict[tuple[str, str], Row]:
-    """Return what is owed about incidents that are over, by destination and incident key."""
+    """Return the ends that are owed of incidents that are over, by destination and incident key."""
     if not keys:
         return {}
     statement = (
@@ -82,6 +82,7 @@ def owed_ends(db: Connection, keys: Sequence[str], destinations: Sequence[str]) 
         .where(
             IS_OWED,
             NOTIFICATION.c.destination.in_(destinations),
+            NOTIFICATION.c.reason != Reason.REPEAT_DUE,
             INCIDENT.c.key.in_(keys),
             INCIDENT.c.state == text("'resolved'"),
         )

@@ -255,6 +255,40 @@ async def test_the_next_incident_ends_the_one_before_and_pages(world: World, ser
     assert service.shown() == ["resolved", "resolved"]
 
 
+async def test_an_end_replayed_by_hand_does_not_end_the_next_incident(world: World, service: Service) -> None:
+    """Somebody clears the dead letters of last night: what began since then goes on."""
+    before = await fires(world)
+    await world.fast_forward(minutes=1)
+    service.fake.script.append(Reply(status=403))
+    await ends(world)
+    await world.fast_forward(minutes=15)
+    after = await fires(world)
+    (failed,) = [row for row in await world.notifications(before) if row["state"] == "failed"]
+
+    response = await world.client.post(f"/api/v1/notifications/{failed['id']}/replay", json={})
+    await world.settle()
+
+    assert response.status_code == 200, response.text
+    assert service.shown()[0] == "triggered"  # the other one is Tocsin's alarm about itself
+    assert f"incident {after} took its place there" in await world.timeline(before)
+
+
+async def test_what_was_never_tried_is_not_ended(world: World, service: Service) -> None:
+    """While the service was out one began and ended unsaid: the next begins there as if it were the first."""
+    service.fake.script.extend([DOWN] * 1000)
+    await fires(world, "Other")
+    await world.fast_forward(minutes=5)  # the service is left alone by now
+    await world.alertmanager.sends(a_body(world, "DiskFull"), settle=False)
+    await world.alertmanager.sends(a_body(world, "DiskFull", "resolved"), settle=False)
+    world.clock.advance(minutes=15)
+    await world.alertmanager.sends(a_body(world, "DiskFull"), settle=False)
+    service.fake.script.clear()
+    await world.fast_forward(minutes=10)
+
+    assert service.shown() == ["triggered", "triggered"]
+    assert len(service.fake.pages) == 2
+
+
 async def test_an_end_on_its_way_is_waited_for(world: World, service: Service) -> None:
     """The page leaves when the end before it is answered, and not beside it."""
     await world.reload(ROUTING.format(receiver=service.receiver, reopen_within="1s"))
