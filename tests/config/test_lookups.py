@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from receiver.channels import KINDS
 from receiver.config import credentials, load, parse
+from receiver.policy.throttle import Limit
 
 TWO_RECEIVERS = """
 receivers:
@@ -125,9 +127,10 @@ def test_the_most_severe_of_several_is_found():
 def test_the_numbers_of_the_design_are_the_defaults():
     config = parse(ONE, {})
 
-    assert (config.vanish_after, config.reopen_within, config.give_up_after) == (
+    assert (config.vanish_after, config.reopen_within, config.fallback_after, config.give_up_after) == (
         timedelta(minutes=15),
         timedelta(minutes=10),
+        timedelta(minutes=15),
         timedelta(hours=24),
     )
 
@@ -239,3 +242,36 @@ def test_no_secret_is_in_the_text_of_a_configuration_or_of_credentials():
     )
 
     assert "hunter2" not in repr(config) + str(config) + repr(credentials(config.sources[0]))
+
+
+@pytest.mark.parametrize(
+    ("order", "urgent"),
+    [
+        pytest.param("[critical, error, warning]", ["critical"], id="critical"),
+        pytest.param("[page, critical, warning, info]", ["page", "critical"], id="and what is worse"),
+        pytest.param("[page, ticket, info]", ["page"], id="where nothing is called so, the first"),
+    ],
+)
+def test_what_is_urgent(order, urgent):
+    config = parse(ONE + f"severity_order: {order}\n", {})
+
+    assert [one for one in order.strip("[]").split(", ") if config.is_urgent(one)] == urgent
+    assert not config.is_urgent("whatever")
+
+
+def test_who_shares_a_limit_and_a_breaker():
+    text = """
+receivers:
+  - name: ops
+    slack_configs:
+      - {channel: "#ops", app_token: xoxb-1}
+      - {channel: "#dev", app_token: xoxb-1, rate_limit: {count: 6, per: 1m, burst: 2}}
+    webhook_configs: [{url: "https://ana:secret@Example.org:8443/a"}, {url: "https://example.org:8443/b"}]
+route: {receiver: ops}
+"""
+    config = parse(text, {})
+
+    assert sorted(config.services) == ["slack", "webhook example.org:8443"]
+    assert len(config.services["webhook example.org:8443"]) == 2
+    assert config.ways["slack #dev"].limit == Limit(6, timedelta(minutes=1), 2)
+    assert config.ways["slack #ops"].limit == KINDS["slack"].destination_limit

@@ -219,7 +219,9 @@ def critical_goes_first(notifications: list[Any], back_at: Any) -> None:
 
 def the_programs_know(services: Services, incidents: dict[int, Any]) -> None:
     """A program was told of each incident that it knows how it is; pagers have open what is open."""
-    newest = {body["incident"]["id"]: body["incident"]["state"] for body in services.world.webhook.bodies}
+    said = [(body["incident"]["id"], body["incident"]["state"]) for body in services.world.webhook.bodies]
+    newest, first = dict(said), dict(reversed(said))
+    assert "resolved" not in first.values()  # no end overtakes its beginning
     assert newest == {id_: incidents[id_].state for id_ in newest}
     urgent = [row for row in incidents.values() if row.severity == "critical"]
     is_open = sorted(row.title for row in urgent if row.state == "triggered")
