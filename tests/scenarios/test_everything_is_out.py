@@ -26,8 +26,8 @@ receivers:
   - name: all
     slack_configs: [{{channel: "#ops", app_token: "${{TOKEN}}", app_url: "${{SLACK}}", allow_private_addresses: true}}]
     email_configs: [{{to: ops@example.org, from: tocsin@example.org, smarthost: "{smtp}", require_tls: false}}]
-    telegram_configs: [{{bot_token: "{telegram_token}", chat_id: -1001234567890, api_url: "{telegram}", timeout: 300ms, allow_private_addresses: true}}]
-    webhook_configs: [{{url: "${{HOOK}}", allow_private_addresses: true}}]
+    telegram_configs: [{{bot_token: "{telegram_token}", chat_id: -1001234567890, api_url: "{telegram}", allow_private_addresses: true}}]
+    webhook_configs: [{{url: "${{HOOK}}", timeout: 300ms, allow_private_addresses: true}}]
   - name: pager
     pagerduty_configs: [{{routing_key: {key}, url: "{pagerduty}", allow_private_addresses: true}}]
     opsgenie_configs: [{{api_key: {opsgenie_key}, api_url: "{opsgenie}", allow_private_addresses: true}}]
@@ -92,9 +92,9 @@ class Services:
     def go_out(self) -> None:
         """Fail, each in a way of its own."""
         self.world.slack.fails_with(Reply(status=503, body=b"<html>down for maintenance</html>"))
-        self.world.webhook.broken = Reply(is_reset=True)
+        self.world.webhook.broken = Reply(is_never=True)
         self.mail.is_broken = True
-        self.telegram.broken = Reply(is_never=True)
+        self.telegram.broken = Reply(status=502, body=b"<html>Bad Gateway</html>")
         self.pagerduty.broken = Reply(status=500, body=b"{")
         self.opsgenie.broken = Reply(raw=b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99\r\n\r\n<html>")
 
