@@ -86,7 +86,12 @@ def admit(db: Db, config: Config, wish: Claim) -> Admitted:
 def _probes(db: Db, config: Config, wish: Claim, gate: Gate) -> dict[int, str]:
     """Return what finds out whether services are back that failed: one notification for each."""
     found = {}
-    for service in gate.may_probe()[:MOST_PROBES]:
+    services = gate.may_probe()
+    if len(services) > MOST_PROBES:  # those that nothing waits for must not keep others from their turn
+        known = {name for service in services for name in config.services.get(service, ())}
+        awaited = outbox.awaited(db, wish.now, {name for name in known if gate.has_room(name, urgent=True)})
+        services = [one for one in services if awaited.intersection(config.services.get(one, ()))]
+    for service in services[:MOST_PROBES]:
         closed = {name for name in config.services.get(service, ()) if not gate.has_room(name, urgent=True)}
         for id_, destination in outbox.to_probe(db, wish.now, config.services.get(service, ()), closed):
             gate.let_through(destination)

@@ -166,6 +166,9 @@ TO_PROBE = (
     .order_by(NOTIFICATION.c.urgent.desc(), NOTIFICATION.c.attempts, NOTIFICATION.c.due_at)
     .limit(1)
 )
+AWAITED = DUE.with_only_columns(NOTIFICATION.c.destination).distinct().where(
+    NOTIFICATION.c.destination.in_(bindparam("among", expanding=True))
+)  # fmt: skip
 
 
 @lru_cache(64)
@@ -200,6 +203,11 @@ def to_probe(
 ) -> list[tuple[int, str]]:
     """Return what to try first at a service that fails: the urgent, and of these what was tried least."""
     return _held(db, TO_PROBE, now=now, open=sorted(set(destinations) - set(closed)))
+
+
+def awaited(db: Connection, now: datetime, among: Collection[str]) -> set[str]:
+    """Return those of these destinations that something may be taken for."""
+    return set(db.execute(AWAITED, {"now": now, "among": sorted(among)}).scalars())
 
 
 def due_to(

@@ -216,3 +216,34 @@ async def test_services_that_hang_leave_room_for_others(world: World) -> None:
 
         assert {body["incident"]["title"].split(" ")[0] for body in world.webhook.bodies} == {"Well", "Fire"}
         await world.worker.settle()
+
+
+async def test_breakers_that_nothing_waits_behind_keep_no_other_from_being_probed(world: World) -> None:
+    """Four services broke and nothing is owed to them any more: a fifth is probed, and taken up again."""
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(FakeHttp()) for _ in range(5)]
+        servers.sort(key=lambda server: f"webhook {server.url()}")  # the last one has the last turn
+        for server in servers:
+            server.script.extend([DOWN] * 200)
+        receivers = [
+            f'  - {{name: hook{n}, webhook_configs: [{{url: "{server.url()}", allow_private_addresses: true}}]}}'
+            for n, server in enumerate(servers)
+        ]
+        routes = [f"    - {{matchers: ['to=\"{n}\"'], receiver: hook{n}}}" for n in range(len(servers))]
+        await world.routes("\n".join([*receivers, "route:", "  receiver: ops", "  routes:", *routes]))
+        for n in range(4):
+            names = [f"Old{n}{m}" for m in range(6)]
+            await world.alertmanager.storm(names, severity="warning", to=str(n))
+            await world.alertmanager.calm(names)
+        await world.fast_forward(minutes=10)
+        assert await world.metric("tocsin_open_breakers") == 4
+        await world.alertmanager.storm([f"New{m}" for m in range(6)], severity="critical", to="4")
+        assert await world.metric("tocsin_open_breakers") == 5
+
+        last = servers[-1]
+        last.script.clear()
+        before = len(last.requests)
+        await world.fast_forward(minutes=1)
+
+        assert len(last.requests) - before == 6
+        assert await world.metric("tocsin_open_breakers") == 4
