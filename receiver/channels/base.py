@@ -136,11 +136,18 @@ class TemporaryFailure(ChannelError):
     """Trying again later may work."""
 
     def __init__(
-        self, reason: str, *, answer: str = "", retry_after: float | None = None, is_ambiguous: bool = False
+        self,
+        reason: str,
+        *,
+        answer: str = "",
+        retry_after: float | None = None,
+        is_ambiguous: bool = False,
+        is_ours: bool = False,
     ) -> None:
         super().__init__(reason, answer=answer)
         self.retry_after = retry_after  # seconds the service asked us to wait
         self.is_ambiguous = is_ambiguous  # it may have arrived, and sent again it would be told twice
+        self.is_ours = is_ours  # the service was not even asked, so it says nothing about the service
 
 
 class PermanentFailure(ChannelError):

@@ -27,6 +27,7 @@ from receiver.policy.record import Record
 
 CONNECT_SECONDS = 3.0  # one address that swallows packets must leave time for the next
 QUIT_SECONDS = 1.0  # the mail is delivered or refused by then; this is only manners
+QUEUE_SECONDS = 20.0  # waited and sent twice, as markup and plainly, it still ends within a lease
 SHORTEST_SECRET = 6  # shorter strings occur by chance
 
 TOO_LARGE = "the mail is too large for it"
@@ -141,17 +142,20 @@ class Mail:
 async def hand_over(server: Server, mail: Mail, *, seconds: float, slots: asyncio.Semaphore) -> str:
     """Return what the server said when it took the mail.
 
-    Errors: TemporaryFailure, ambiguous where the mail was written and no answer came; PermanentFailure;
-    MarkupRefused where it was the mail itself that the server did not want.
+    The seconds begin when there is a slot: a mail that waited for others has as much time as they had.
+
+    Errors: TemporaryFailure, ambiguous where the mail was written and no answer came, and ours where there
+    was no slot; PermanentFailure; MarkupRefused where it was the mail itself that the server did not want.
     """
     talk = Talk(server)
     try:
-        async with asyncio.timeout(seconds) as deadline:
+        async with asyncio.timeout(QUEUE_SECONDS):
             await slots.acquire()
     except TimeoutError:
-        raise TemporaryFailure(f"{server}: the mails before this one took {seconds:g} s") from None
+        reason = f"{server} was not asked: the mails before this one took {QUEUE_SECONDS:g} s"
+        raise TemporaryFailure(reason, is_ours=True) from None
     try:
-        async with asyncio.timeout_at(deadline.when()):
+        async with asyncio.timeout(seconds):
             return await talk.deliver(mail)
     except aiosmtplib.SMTPResponseException as answer:
         raise talk.refused(answer.code, answer.message) from None

@@ -75,6 +75,7 @@ class Result:
     asked: timedelta | None = None  # how long the service asked to be left alone
     together: int = 1  # notifications that this was one attempt at
     luck: float = 1.0  # between a half and one: how much of a probe's wait is waited
+    is_ours: bool = False  # the service was not even asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +308,7 @@ async def send(
         sent = await _speak(channel, delivery, destination, templates, base_url, links)
     except TemporaryFailure as failure:
         outcome = Outcome.AMBIGUOUS if failure.is_ambiguous else Outcome.TEMPORARY
-        return again(outcome, _said(failure), failure.retry_after)
+        return replace(again(outcome, _said(failure), failure.retry_after), is_ours=failure.is_ours)
     except ChannelError as failure:
         return ended(Outcome.PERMANENT, _said(failure))
     except Exception as bug:

@@ -283,7 +283,8 @@ def _weighed(db: Db, config: Config, known: dict[str, Throttle], way: throttle.W
     after = before
     if result.outcome is Outcome.SENT:
         after = throttle.answered(before)
-    elif result.outcome is Outcome.PERMANENT:  # that is about one destination; the next one finds out more
+    elif result.outcome is Outcome.PERMANENT or result.is_ours:
+        # That is about one destination, or about us; the next one finds out more.
         after = replace(before, probe_at=now) if is_probe and before.is_open else before
     elif result.asked is None or is_probe:
         after = throttle.failed(before, now, is_probe=is_probe, luck=result.luck)

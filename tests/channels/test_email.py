@@ -22,10 +22,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from receiver.channels.base import MarkupRefused, PermanentFailure, Sent, TemporaryFailure
+from receiver.channels import smtp
+from receiver.channels.base import MAX_TIMEOUT, MarkupRefused, PermanentFailure, Sent, TemporaryFailure
 from receiver.channels.client import Client
 from receiver.channels.email import MAX_CONNECTIONS, Email, EmailConfig, composed, mailboxes, one_line
 from receiver.channels.smtp import TlsConfig, may_show_a_password, tls_context
+from receiver.pipeline.admit import LEASE
 from receiver.policy.incident import MessageEvent, Reason
 from tests.channels.contract import HOSTILE, a_message
 from tests.channels.events import EVENTS, as_message, check_golden
@@ -920,18 +922,39 @@ async def test_many_at_once_all_arrive_over_a_few_connections(server, email):
         assert server.most_at_once <= MAX_CONNECTIONS
 
 
-async def test_a_mail_whose_turn_does_not_come_is_tried_again(server, email):
+async def test_a_mail_that_waited_for_others_has_as_much_time_as_they_had(server, email):
+    """However slow an ordinary server is, a mail never begins with a moment left."""
+    async with server:
+        server.fails(Step.EHLO, *[Fault(delay=1.2)] * MAX_CONNECTIONS)
+        slow = [email.send(config(server), a_mail(), None) for _ in range(MAX_CONNECTIONS)]
+
+        await asyncio.gather(*slow, email.send(config(server, timeout="1s"), a_mail(), None))
+
+        assert len(server.taken) == MAX_CONNECTIONS + 1
+
+
+async def test_a_mail_whose_turn_does_not_come_says_nothing_about_the_server(server, email, monkeypatch):
+    monkeypatch.setattr(smtp, "QUEUE_SECONDS", 0.2)
     async with server:
         server.fails(Step.EHLO, *[Fault(is_never=True)] * MAX_CONNECTIONS)
         slow = [email.send(config(server, timeout="1s"), a_mail(), None) for _ in range(MAX_CONNECTIONS)]
 
-        *_, late = await asyncio.gather(
-            *slow, email.send(config(server, timeout="200ms"), a_mail(), None), return_exceptions=True
+        *asked, late = await asyncio.gather(
+            *slow, email.send(config(server), a_mail(), None), return_exceptions=True
         )
 
+        assert [one.is_ours for one in asked if isinstance(one, TemporaryFailure)] == [False] * 3
         assert isinstance(late, TemporaryFailure)
-        assert "the mails before this one took 0.2 s" in late.reason
+        assert "was not asked: the mails before this one took 0.2 s" in late.reason
+        assert late.is_ours
         assert not late.is_ambiguous
+        await server.all_closed()
+
+
+def test_a_mail_that_waits_and_is_sent_twice_ends_within_its_lease():
+    longest = smtp.QUEUE_SECONDS + MAX_TIMEOUT.total_seconds() + smtp.QUIT_SECONDS
+
+    assert 2 * longest < LEASE.total_seconds()
 
 
 async def test_whoever_is_stopped_leaves_no_connection(server, email):
