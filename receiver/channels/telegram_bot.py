@@ -22,7 +22,7 @@ from telegram.constants import ParseMode
 from telegram.error import TelegramError
 from telegram.request import BaseRequest, RequestData
 
-from receiver.channels.base import ChannelError
+from receiver.channels.base import ChannelError, TemporaryFailure
 from receiver.channels.client import MAX_ANSWER, Client
 from receiver.channels.telegram_answers import result_of
 from receiver.clock import Clock
@@ -30,6 +30,7 @@ from receiver.clock import Clock
 Result = TypeVar("Result")
 Buttons = Sequence[Sequence[Mapping[str, str]]]  # rows of {text, and url or callback_data}
 
+SHORTEST = 1.0  # seconds that a healthy service may need; what begins with less may be cut off
 TOLD_TWICE = {"sendMessage"}  # every other method we use may be repeated
 HEARD = ["callback_query"]  # the kind of updates that says something to us
 MOST_UPDATES = 10  # of one answer, which holds the messages whole, two of them for each update at worst
@@ -54,12 +55,13 @@ class Line(BaseRequest):
         self._clock = clock
         self._hidden = hidden
         self._private = private
+        self._seconds = seconds
         self._until = clock.elapsed() + seconds
 
     @property
     def read_timeout(self) -> float:
         """What is left of the time."""
-        return max(round(self._until - self._clock.elapsed(), 1), 0.1)
+        return self._until - self._clock.elapsed()
 
     async def initialize(self) -> None:
         """Open nothing: the client is there."""
@@ -83,12 +85,15 @@ class Line(BaseRequest):
         return 200, json.dumps({"result": _needed(result)}).encode()
 
     async def ask(self, url: str, parameters: Mapping[str, str], *, most: int = MAX_ANSWER) -> Any:
-        """Return the result of a method."""
+        """Return the result of a method; one is not begun that could only be cut off."""
+        left = self.read_timeout
+        if left < min(SHORTEST, self._seconds / 2):
+            raise TemporaryFailure(f"Telegram took nearly all of {self._seconds:g} s for what came before")
         answer = await self._client.post(
             url,
             content=urlencode(parameters, errors="replace").encode(),
             headers={"Content-Type": "application/x-www-form-urlencoded"},
-            timeout=self.read_timeout,
+            timeout=max(round(left, 1), 0.1),  # it is named in the failure
             private_allowed=self._private,
             secrets=[self._hidden, parameters.get("secret_token", "")],
             is_repeatable=url.rpartition("/")[2] not in TOLD_TWICE,

@@ -20,6 +20,7 @@ from receiver.resources import ROOT
 from receiver.templating import plain
 from tests.channels.contract import TEMPLATES, ChannelContract, a_message
 from tests.channels.events import EVENTS, as_message, check_golden
+from tests.fakes.clock import FakeClock
 from tests.fakes.facts import an_alert, an_incident, some_facts
 from tests.fakes.http import Reply, as_json
 from tests.fakes.telegram import (
@@ -534,6 +535,45 @@ async def test_an_answer_that_comes_too_late_leaves_it_open_whether_it_arrived(s
             await channel.send(config_of(server, timeout="200ms"), telegram_message(), None)
 
         assert failure.value.is_ambiguous
+
+
+def edited_in(clock: FakeClock, seconds: float) -> Reply:
+    """The answer to an edit, which takes so long."""
+
+    async def late() -> Reply:
+        clock.advance(seconds=seconds)
+        return as_json({"ok": True, "result": True})
+
+    return Reply(later=late)
+
+
+@pytest.mark.parametrize("took", [9.7, 60])
+async def test_what_could_only_be_cut_off_is_not_begun(server, channel, clock, took):
+    """Where an edit used up the time, its reply was surely not told, and is told at the next attempt."""
+    async with server:
+        config = config_of(server, timeout="10s")
+        first = await channel.send(config, telegram_message(), None)
+        server.fails(edited_in(clock, took))
+
+        with pytest.raises(TemporaryFailure, match="took nearly all of 10 s") as failure:
+            await channel.send(config, telegram_message(reply="1 new alert"), first)
+
+        assert not failure.value.is_ambiguous
+        assert [request.path.rpartition("/")[2] for request in server.requests] == [
+            "sendMessage",
+            "editMessageText",
+        ]
+
+
+async def test_a_slow_edit_leaves_its_reply_the_rest_of_the_time(server, channel, clock):
+    async with server:
+        config = config_of(server, timeout="10s")
+        first = await channel.send(config, telegram_message(), None)
+        server.fails(edited_in(clock, 8))
+
+        await channel.send(config, telegram_message(reply="1 new alert"), first)
+
+        assert [message.text for message in server.shown()][1:] == ["1 new alert"]
 
 
 async def test_an_edit_that_was_not_answered_can_be_repeated(server, channel):
