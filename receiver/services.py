@@ -25,9 +25,10 @@ from receiver.pipeline.deliver import Claimed, Delivery, Result
 from receiver.pipeline.drill import Exercise
 from receiver.pipeline.ingest import Accepted, Misfit, Received
 from receiver.pipeline.replay import Again
+from receiver.policy import throttle
 from receiver.policy.incident import State, Verb
 from receiver.policy.links import Link
-from receiver.store import leases, outbox, secrets
+from receiver.store import leases, outbox, secrets, throttles
 from receiver.store.database import DatabaseFailure, Db, Stage, Writer, reading
 from receiver.templating import Templates
 
@@ -262,10 +263,13 @@ class Services:
             metrics.CONFIG_OK.set(0)
             log.error("config.refused", errors=self.reload_errors)  # noqa: TRY400 - the errors say it all
             return self.reload_errors
+        limits = throttle.changed(self.config.ways, config.ways)
         self.config = config
         self.reload_errors = []
         self._note_config()
         log.info("config.loaded", file=self.settings.config)
+        if limits:
+            await self.writer.submit(self._refill, limits)
         await self.writer.submit(self._ask_again, self.clock.now())
         self.owed.set()
         return []
@@ -297,6 +301,7 @@ class Services:
         self._hold = self._stage(hold)
         self._let_go = self._stage(let_go)
         self._free_all = self._stage(free_all)
+        self._refill = self._stage(refill, comes_last=True)  # replicas take turns at it
 
     def _stage(
         self, stage: Callable[[Db, Config, Sequence[Any]], Sequence[Any]], *, comes_last: bool = False
@@ -330,6 +335,14 @@ def free_all(db: Db, _config: Config, asked: Sequence[None]) -> list[None]:
     """Let go of what processes did that are no more."""
     leases.let_all_go(db)
     return list(asked)
+
+
+def refill(db: Db, _config: Config, changed: Sequence[set[str]]) -> list[None]:
+    """Forget what was used under limits that are no more."""
+    throttles.take_turns(db)
+    for names in changed:
+        throttles.refill(db, names)
+    return [None] * len(changed)
 
 
 def _came_of(row: dict[str, Any] | None, verb: Verb, actor: str) -> str:

@@ -5,7 +5,7 @@ algorithm). A breaker is a count of failures and the instant of the next probe. 
 replicas share them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -132,6 +132,20 @@ def breaker(service: str) -> str:
 def digests(destination: str) -> str:
     """Return the name of what keeps digests to a destination apart."""
     return f"digest {destination}"
+
+
+def changed(before: Mapping[str, Way], after: Mapping[str, Way]) -> set[str]:
+    """Return the names of the throttles whose limit is another: what was used says nothing any more."""
+    old, new = _limits(before.values()), _limits(after.values())
+    return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+
+
+def _limits(ways: Iterable[Way]) -> dict[str, Limit | None]:
+    found: dict[str, Limit | None] = {}
+    for way in ways:
+        found[bucket(way.destination)] = way.limit
+        found[breaker(way.service)] = way.service_limit
+    return found
 
 
 @dataclass(slots=True)

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select, text
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, text, update
 
-from receiver.policy.throttle import Throttle
+from receiver.policy.throttle import LONG_AGO, Throttle
 from receiver.store import bulk
 from receiver.store.tables import Throttle as Row
 
@@ -55,6 +55,12 @@ def open_breakers(db: Connection) -> int:
     """Return how many services are not tried but by probes."""
     statement = select(func.count()).select_from(THROTTLE).where(THROTTLE.c.probe_at.is_not(None))
     return int(db.execute(statement).scalar_one())
+
+
+def refill(db: Connection, names: Collection[str]) -> None:
+    """Have as much in these buckets as if nothing had been used; failures stay as they are."""
+    statement = update(THROTTLE).where(THROTTLE.c.name.in_(sorted(names)))
+    db.execute(statement.values(free_at=LONG_AGO))
 
 
 def forget(db: Connection, names: Collection[str]) -> None:

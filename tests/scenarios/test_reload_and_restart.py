@@ -1,7 +1,9 @@
 """A new routing.yaml, and a process that starts anew, lose nothing."""
 
+import pytest
+
 from receiver.pipeline.admit import Claim
-from tests.world import DOWN, RECEIVERS, World
+from tests.world import DOWN, RECEIVERS, ROUTE, World
 
 
 async def test_a_reload_keeps_what_is_owed(world: World) -> None:
@@ -100,3 +102,37 @@ async def test_a_worker_that_was_only_slow(world: World) -> None:
 ALERT = {"status": "firing", "labels": {"alertname": "DiskFull"}, "startsAt": "2026-11-20T03:00:00Z"}
 SENT = {"groupKey": "disks", "groupLabels": {"alertname": "DiskFull"}, "alerts": [ALERT]}
 ENDED = {**SENT, "alerts": [{**ALERT, "status": "resolved", "endsAt": "2026-11-20T03:14:00Z"}]}
+
+
+def limited(rate_limit: str) -> str:
+    return RECEIVERS.replace('channel: "#ops",', f'channel: "#ops", {rate_limit}') + ROUTE
+
+
+@pytest.mark.parametrize("rate_limit", ["rate_limit: {count: 10, per: 1s, burst: 5},", ""])
+async def test_a_limit_that_was_raised_or_removed_keeps_nobody_waiting(world: World, rate_limit: str) -> None:
+    """What was used up under the old limit, for two days, is forgotten with it; nothing false is said."""
+    await world.reload(limited("rate_limit: {count: 1, per: 1h, burst: 50},"))
+    await world.alertmanager.storm([f"Alert{n:02d}" for n in range(50)], severity="critical")
+    waiting = await world.alertmanager.fires("Waiting", severity="critical")
+    await world.fast_forward(seconds=10)
+    world.slack.unseen.clear()
+
+    await world.reload(limited(rate_limit))
+    incident = await world.alertmanager.fires("Fire", severity="critical")
+
+    world.slack.expect("#ops", "Waiting")
+    world.slack.expect("#ops", "Fire")
+    assert "rate limit" in await world.timeline(waiting)
+    assert "asked not to be told" not in await world.timeline(incident)
+
+
+async def test_a_limit_that_stayed_keeps_what_was_used(world: World) -> None:
+    """A reload that changes no limit is no way around it."""
+    limit = "rate_limit: {count: 1, per: 1h, burst: 2},"
+    await world.reload(limited(limit))
+    await world.alertmanager.storm(["One", "Two", "Three"], severity="critical")
+    assert len(world.slack.told) == 2
+
+    await world.reload(limited(limit) + "\nfallback_after: 3h\n")
+
+    assert len(world.slack.told) == 2
