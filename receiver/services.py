@@ -150,7 +150,10 @@ class Services:
         now = self.clock.now()
         actor = self.config.person_at(*heard.contact) or heard.person or "somebody"
         until = now + heard.lasts if heard.lasts else None
-        action = Action(incident_id, heard.verb, actor, heard.text, now, via=kind, key=heard.key, until=until)
+        action = Action(
+            incident_id, heard.verb, actor, heard.text, now,
+            via=kind, key=heard.key, until=until, said_at=heard.said_at,
+        )  # fmt: skip
         return _came_of(await self.act(action), heard.verb, actor)
 
     async def answer(self, link: Link) -> dict[str, Any] | None:

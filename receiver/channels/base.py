@@ -216,6 +216,7 @@ class Heard:
     key: str  # of the service's event; said twice it counts once
     text: str = ""  # a note, or why
     lasts: timedelta | None = None  # of a snooze
+    said_at: datetime | None = None  # where the service says so: news that come late may be overtaken
     reply_to: Mapping[str, str] = field(default_factory=dict)  # what the channel needs to confirm it
 
 

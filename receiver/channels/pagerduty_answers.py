@@ -70,6 +70,7 @@ def heard(inbound: Inbound) -> list[Heard]:
             person=short(str(agent.get("summary") or agent.get("id") or "somebody"), LONGEST_NAME),
             key=f"pagerduty:{happened.get('id') or hashlib.sha256(inbound.body).hexdigest()}",
             text=short(text, LONGEST_NOTE, lines) if isinstance(text, str) else "",
+            said_at=occurred_at,
         )
     ]
 

@@ -17,6 +17,11 @@ from receiver.store.database import Db
 Row = dict[str, Any]
 
 USUAL_SNOOZE = timedelta(hours=1)
+CLOCKS_DIFFER = timedelta(minutes=1)  # ours and a service's, at the most
+CHANGES = {  # of state, as the timeline tells them
+    *(Happening.OPENED, Happening.REOPENED, Happening.RESOLVED),
+    *(Happening.ACKNOWLEDGED, Happening.UNACKNOWLEDGED),
+}
 PRESSED_TWICE = timedelta(minutes=1)  # two snoozes that end this close to each other are one
 THERE = {  # what a service that keeps the state knows after a person did this in it
     Verb.ACKNOWLEDGE: State.ACKNOWLEDGED.value,
@@ -38,6 +43,7 @@ class Action:
     via: str | None = None  # the channel kind it came through; None: the pages or the API
     key: str | None = None  # of the service's event; a second one with the same key changes nothing
     until: datetime | None = None  # of a snooze
+    said_at: datetime | None = None  # when the person said it, where that is long before we heard
 
 
 def act(db: Db, config: Config, actions: Sequence[Action]) -> list[Row | None]:
@@ -93,7 +99,7 @@ def _apply(db: Db, draft: Draft, action: Action, paged_at: Mapping[int, datetime
         return
     row = draft.row
     state = after(State(row["state"]), Event(action.verb))
-    if state == row["state"]:
+    if state == row["state"] or _is_overtaken(db, action):
         return  # said twice, or too late: ordinary
     how = _how(action, paged_at.get(row["id"]))
     said = (f", {how}" if how else "") + (f": {action.text}" if action.text else "")
@@ -111,6 +117,17 @@ def _apply(db: Db, draft: Draft, action: Action, paged_at: Mapping[int, datetime
         row.update(resolved_at=action.at)
         draft.line(action.at, Happening.RESOLVED, f"resolved by hand{said}", action.actor)
         owe(draft, Reason.ALL_RESOLVED, action.at)
+
+
+def _is_overtaken(db: Db, action: Action) -> bool:
+    """Return whether the incident changed after the person spoke: what was meant is no more.
+
+    A service sends again for minutes what we could not take; clocks differ by seconds.
+    """
+    if action.said_at is None:
+        return False
+    changes = [line["at"] for line in incidents.timeline(db, action.incident_id) if line["kind"] in CHANGES]
+    return max(changes, default=action.said_at) > action.said_at + CLOCKS_DIFFER
 
 
 def _how(action: Action, paged_at: datetime | None) -> str | None:

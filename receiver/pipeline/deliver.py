@@ -97,12 +97,14 @@ def claim(db: Db, config: Config, wishes: Sequence[Claim]) -> list[Claimed]:
 def _claim(db: Db, config: Config, wish: Claim) -> Claimed:
     admitted = admit.admit(db, config, wish)
     found = _worth_saying(db, config, admitted.rows, wish.now)
+    risen = _risen(db, config, found, admitted)
+    found = [one for one in found if one.notification["id"] not in risen]
     deliveries = _in_digests(config, found, admitted)
     sent = Counter(one.notification["destination"] for one in deliveries)
     probed = {one.probes for one in deliveries if one.probes is not None}
     gate = admit.settle(db, admitted, sent, probed)
     closed = frozenset(gate.closed(urgent=False))
-    return Claimed(deliveries, admitted.is_more, gate.is_crowded(), closed, gate.next_at())
+    return Claimed(deliveries, admitted.is_more or bool(risen), gate.is_crowded(), closed, gate.next_at())
 
 
 def _worth_saying(db: Db, config: Config, claimed: Sequence[Row], now: datetime) -> list[Delivery]:
@@ -115,6 +117,7 @@ def _worth_saying(db: Db, config: Config, claimed: Sequence[Row], now: datetime)
     for alert in incidents.alerts(db, ids):
         alerts[alert["incident_id"]].append(alert)
     talks = {(row["incident_id"], row["destination"]): row for row in outbox.conversations(db, ids)}
+    maybe = outbox.ambiguous_at(db, [row["id"] for row in claimed if row["attempts"]])
     quiet = Quiet(db, config, now)
     succession = Succession(db, config, claimed, about, now)
     deliveries: list[Delivery] = []
@@ -124,7 +127,9 @@ def _worth_saying(db: Db, config: Config, claimed: Sequence[Row], now: datetime)
         incident = about[row["incident_id"]]
         talk = talks.get((row["incident_id"], row["destination"]))
         destination = config.destinations.get(row["destination"])
-        decision: Send | Withdraw | Wait = _decide(row, incident, talk, destination)
+        decision: Send | Withdraw | Wait = _decide(
+            row, incident, talk, destination, may_be_told=row["id"] in maybe
+        )
         if isinstance(decision, Send):
             decision = _asked(quiet, row, incident, alerts[row["incident_id"]]) or decision
         if isinstance(decision, Send):
@@ -144,6 +149,18 @@ def _worth_saying(db: Db, config: Config, claimed: Sequence[Row], now: datetime)
     outbox.change(db, changed)
     incidents.tell_timeline(db, entries)
     return deliveries
+
+
+def _risen(db: Db, config: Config, found: Sequence[Delivery], admitted: Admitted) -> set[int]:
+    """Let go of what became urgent after it was owed: it is in no digest, and the next claim takes it first."""
+    risen = {
+        one.notification["id"]: one.notification
+        for one in found
+        if one.notification["id"] in admitted.digests and config.is_urgent(one.incident["severity"])
+    }
+    free = {"urgent": True, "due_at": admitted.gate.now, "claimed_until": None}
+    outbox.change(db, [{**row, **free} for row in risen.values()])
+    return set(risen)
 
 
 def _in_digests(config: Config, found: Sequence[Delivery], admitted: Admitted) -> list[Delivery]:
@@ -185,10 +202,14 @@ def _asked(quiet: "Quiet", row: Row, incident: Row, alerts: Sequence[Row]) -> Wa
         return None
 
 
-def _decide(row: Row, incident: Row, talk: Row | None, destination: Destination | None) -> Send | Withdraw:
+def _decide(
+    row: Row, incident: Row, talk: Row | None, destination: Destination | None, *, may_be_told: bool
+) -> Send | Withdraw:
     told = talk["sent_revision"] if talk else None
-    if told is None and row["attempts"] and destination is not None and destination.config.keeps_state:
-        told = 0  # a failed attempt may have arrived all the same; an end that is none there does no harm
+    if destination is not None and destination.config.keeps_state:
+        may_be_told = row["attempts"] > 0  # where an end of nothing does no harm, any attempt will do
+    if told is None and may_be_told:
+        told = 0  # whoever saw it begin must see it end
     return policy.verdict(
         reason=Reason(row["reason"]),
         state=State(incident["state"]),
@@ -395,9 +416,11 @@ def kind_of(row: Row) -> str:
 
 
 def release(db: Db, _config: Config, held: Sequence[tuple[Delivery, datetime]]) -> list[None]:
-    """Let go of what was claimed and will not be tried now, so that nobody waits for the lease."""
+    """Let go of what was claimed and not finished, so that nobody waits for the lease; it may be out."""
     rows = [(one.notification, now) for all_, now in held for one in all_.members or (all_,)]
-    outbox.change(db, [{**row, "due_at": now, "claimed_until": None} for row, now in rows])
+    tried = [{**row, "attempts": row["attempts"] + 1} for row, _ in rows]
+    free = [{**row, "due_at": now, "claimed_until": None} for row, (_, now) in zip(tried, rows, strict=True)]
+    outbox.change(db, free)
     probes = {breaker(one.probes): now for one, now in held if one.probes is not None}
     known = throttles.of(db, probes) if probes else {}
     throttles.save(db, {name: replace(one, probe_at=probes[name]) for name, one in known.items()})

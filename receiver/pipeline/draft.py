@@ -68,6 +68,9 @@ def owe(draft: Draft, reason: Reason | None, now: datetime) -> None:
     draft.touched = True
     if reason is None:
         return
+    if reason is Reason.MORE_SEVERE and row["snoozed_until"] is not None:
+        row["snoozed_until"] = None
+        draft.line(now, Happening.SNOOZE_OVER, "the snooze is over, for it got worse")
     if row["flapping_at"] is not None and reason not in ACTS:
         if reason in COMES_OR_GOES:  # what else happens must not keep it quiet for longer
             row["flapping_at"] = now

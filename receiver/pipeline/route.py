@@ -92,6 +92,10 @@ def tell(
             telling.added.append(owe(config, incident, target, reason, due=due, now=now))
         else:
             telling.changed.append(_collapsed(config, held, incident, reason, due=due))
+    if config.is_urgent(incident["severity"]):  # what goes before an urgent one must not keep it waiting
+        known = {row["id"] for row in telling.changed}
+        slow = [row for row in owed if not row["urgent"] and row["id"] not in known]
+        telling.changed += [{**row, "urgent": True} for row in slow]
     return telling
 
 
@@ -135,4 +139,7 @@ def _collapsed(config: Config, row: Row, incident: Row, reason: Reason, *, due: 
     metrics.SAVED.labels("collapsed").inc()
     keeps_waiting = row["attempts"] and reason not in IMMEDIATE  # anything else keeps the earlier time
     due = row["due_at"] if keeps_waiting else min(row["due_at"], due)
-    return {**changed, "reason": stronger(earlier, reason), "due_at": due}
+    late_at = fallback_at(config, reason, due)  # told once for each row, however often it becomes late
+    if row["fallback_at"] is not None and late_at is not None:
+        late_at = min(late_at, row["fallback_at"])
+    return {**changed, "reason": stronger(earlier, reason), "due_at": due, "fallback_at": late_at}

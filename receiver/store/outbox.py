@@ -218,10 +218,12 @@ def due_to(
     return [id_ for id_, _ in found]
 
 
+# Whoever held it and never said how it ended may have sent it: that counts as an attempt.
+TRIED = NOTIFICATION.c.attempts + case((NOTIFICATION.c.claimed_until.is_not(None), 1), else_=0)
 CLAIM = (
     update(NOTIFICATION)
     .where(NOTIFICATION.c.id.in_(bindparam("ids", expanding=True)))
-    .values(due_at=bindparam("until"), claimed_until=bindparam("until"))
+    .values(due_at=bindparam("until"), claimed_until=bindparam("until"), attempts=TRIED)
     .returning(NOTIFICATION)
 )
 
@@ -248,7 +250,7 @@ def ask_again(db: Connection, now: datetime) -> int:
 def let_go(db: Connection, now: datetime) -> int:
     """Make due whatever is held; return how much that is."""
     statement = update(NOTIFICATION).where(IS_OWED, NOTIFICATION.c.claimed_until.is_not(None))
-    return db.execute(statement.values(due_at=now, claimed_until=None)).rowcount
+    return db.execute(statement.values(due_at=now, claimed_until=None, attempts=TRIED)).rowcount
 
 
 def next_due_at(db: Connection, closed: Collection[str] = ()) -> datetime | None:

@@ -152,3 +152,33 @@ async def test_what_pagerduty_opened_itself_is_none_of_ours(world: World, pagerd
 
 async def test_a_test_of_the_webhook_is_answered(world: World, pagerduty: FakePagerDuty) -> None:
     assert (await post(world, pagerduty.webhook("pagey.ping", {"message": "Hello"}))).status_code == 200
+
+
+async def test_a_late_resolve_does_not_end_what_began_anew(world: World, pagerduty: FakePagerDuty) -> None:
+    """PagerDuty sends again for minutes what we could not take; the incident may fire again meanwhile."""
+    incident = await world.alertmanager.fires("DiskFull")
+    (paged,) = pagerduty.incidents
+    late = pagerduty.press(paged, "resolve", at=world.clock.now())
+    await world.alertmanager.resolves("DiskFull")
+    world.clock.advance(seconds=300)
+    assert await world.alertmanager.fires("DiskFull") == incident
+
+    await post(world, late)
+
+    assert (await world.incident(incident))["state"] == "triggered"
+
+
+async def test_a_late_acknowledgement_does_not_undo_what_came_after(
+    world: World, pagerduty: FakePagerDuty
+) -> None:
+    """Taken and given back; the first of the two comes a second time, as another event, minutes later."""
+    incident = await world.alertmanager.fires("DiskFull")
+    (paged,) = pagerduty.incidents
+    late = pagerduty.press(paged, "acknowledge", at=world.clock.now())
+    world.clock.advance(seconds=120)
+    await world.acknowledge(incident)
+    await world.act(incident, "unacknowledge", actor="ana")
+
+    await post(world, late)
+
+    assert (await world.incident(incident))["state"] == "triggered"

@@ -1,7 +1,7 @@
 """What was given up can be tried again, and what may have arrived is not told for ever."""
 
 from tests.fakes.http import Reply, as_json
-from tests.world import World
+from tests.world import DOWN, World
 
 REFUSED = as_json({"ok": False, "error": "is_archived"})
 UNANSWERED = Reply(is_closed=True)
@@ -128,3 +128,29 @@ async def test_a_replay_may_be_ambiguous_once_more(world: World) -> None:
 
     [page, *_] = await world.notifications(incident, "slack #ops")
     assert [one["outcome"] for one in page["tries"]] == ["ambiguous", "ambiguous", "ambiguous", "sent"]
+
+
+async def test_whoever_may_have_seen_it_begin_sees_it_end(world: World) -> None:
+    """The answer to the page was lost and it is over before the next attempt; a stray "Resolved" harms nobody."""
+    world.slack.script.append(UNANSWERED)
+    await world.alertmanager.fires("DiskFull")
+    await world.alertmanager.resolves("DiskFull")
+
+    await world.fast_forward(minutes=5)
+
+    world.slack.expect("#ops", "Resolved")
+
+
+async def test_a_page_that_was_given_back_is_late_anew(world: World) -> None:
+    """Acknowledged while its service was out, then given back: the fallback hears of it all the same."""
+    await world.routes("route: {receiver: ops}\nfallback_after: 5m\n")
+    world.slack.fails_with(DOWN, "#ops")
+    incident = await world.alertmanager.fires("DiskFull")
+    await world.acknowledge(incident)
+    await world.fast_forward(minutes=6)
+    world.slack.expect_nothing("#fallback")
+
+    await world.act(incident, "unacknowledge", actor="ana")
+    await world.fast_forward(minutes=6)
+
+    world.slack.expect("#fallback", "DiskFull")

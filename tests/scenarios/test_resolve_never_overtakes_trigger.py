@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from receiver.pipeline import deliver
+from receiver.pipeline.admit import Claim
 from receiver.policy.fingerprint import fingerprint
 from tests.fakes.http import Reply
 from tests.fakes.opsgenie import KEY as API_KEY
@@ -344,3 +346,20 @@ async def test_after_any_night_both_show_the_same(world: World, service: Service
 
     assert service.open_titles() == sorted(firing)
     assert "triggered" not in {row["state"] for row in await world.incidents(state="resolved")}
+
+
+async def test_a_page_that_was_sent_by_a_worker_that_died_is_ended(world: World, service: Service) -> None:
+    """Nobody wrote down that it arrived; what may have begun there is ended there."""
+    await world.alertmanager.sends(a_body(world, "DiskFull"), settle=False)
+    claimed = await world.services.claim(Claim(world.clock.now(), 10))
+    [page] = claimed.deliveries
+    await deliver.send(
+        page, world.services.channels, world.services.templates, world.clock,
+        base_url="https://tocsin.example.org", signing_key=b"", uniform=max,
+    )  # and it dies before `record`  # fmt: skip
+    assert service.shown() == ["triggered"]
+
+    await world.alertmanager.sends(a_body(world, "DiskFull", "resolved"))
+    await world.fast_forward(minutes=5)
+
+    assert service.shown() == ["resolved"]

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from receiver.pipeline.facts import instant
-from tests.world import World
+from tests.world import DOWN, World
 
 
 async def test_a_snoozed_incident_is_quiet_and_speaks_up_when_the_time_is_over(world: World) -> None:
@@ -85,3 +85,17 @@ async def test_a_snooze_survives_a_restart(world: World) -> None:
     await world.fast_forward(minutes=61)
 
     world.slack.expect("#ops", "the snooze is over")
+
+
+async def test_what_gets_worse_speaks_at_once_although_nobody_was_told_before(world: World) -> None:
+    """A snooze holds back a page that is still owed, until the incident becomes critical."""
+    world.slack.fails_with(DOWN)
+    incident = await world.alertmanager.fires("DiskFull", severity="warning")
+    await world.act(incident, "snooze", actor="ana")
+    await world.alertmanager.fires("DiskFull", severity="critical", instance="db-2")
+
+    world.slack.recovers()
+    await world.fast_forward(minutes=1)
+
+    world.slack.expect("#ops", "CRITICAL")
+    assert "the snooze is over, for it got worse" in await world.timeline(incident)
