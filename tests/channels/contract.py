@@ -12,6 +12,7 @@ from receiver.channels.base import Channel, ChannelConfig, Message, PermanentFai
 from receiver.channels.client import Client
 from receiver.policy.incident import MessageEvent, Reason
 from receiver.templating import Templates
+from tests.fakes.certificates import Authority
 from tests.fakes.clock import FakeClock
 from tests.fakes.facts import an_alert, an_incident, some_facts
 from tests.fakes.http import FakeHttp, Reply
@@ -19,6 +20,10 @@ from tests.fakes.http import FakeHttp, Reply
 TEMPLATES = Templates()
 HOSTILE = {
     "html and slack markup": "<b>&amp;</b> <!channel> <https://evil.example|click> *x* _y_ `z`",
+    "a script": "<script>alert(1)</script>",
+    "struck out": "~strike~",
+    "half a link": "](http://evil.example)",
+    "a fence": "```\nalert\n```",
     "line breaks": "one\r\ntwo\nAcknowledged by nobody\r",
     "control characters": "\x00\x07\x1b[2J\x9b31m\x7f",
     "40 kB": "x<&>" * 10_000,
@@ -137,6 +142,38 @@ class ChannelContract:
                 )
 
             await server.all_closed()
+
+    async def test_an_answer_after_the_timeout_is_nobodys(self, server, client, clock):
+        """It came too late for its own message, and the next one does not take it for its own."""
+        async with server:
+            channel = self.channel(client, clock)
+            server.fails(Reply(delay=0.5, status=403))
+
+            with pytest.raises(TemporaryFailure, match=r"0\.2 s"):
+                await channel.send(self.config(server, timeout="200ms"), self.message(), None)
+            await channel.send(self.config(server), self.message(), None)
+
+            assert "DiskFull" in self.arrived(server)
+            assert server.connections_made == 2
+
+    async def test_a_certificate_that_nobody_vouches_for_is_not_spoken_to(
+        self, server, client, clock, tmp_path
+    ):
+        server.tls = Authority(tmp_path).server()
+        async with server:
+            with pytest.raises(TemporaryFailure, match="TLS certificate is not valid") as failure:
+                await self.channel(client, clock).send(self.config(server), self.message(), None)
+
+            assert not failure.value.is_ambiguous
+            assert server.requests == []
+
+    async def test_a_name_that_leads_nowhere_is_tried_again(self, server, client, clock):
+        server.host = "nowhere.invalid"
+
+        with pytest.raises(TemporaryFailure, match="its name cannot be resolved") as failure:
+            await self.channel(client, clock).send(self.config(server), self.message(), None)
+
+        assert not failure.value.is_ambiguous
 
     async def test_a_closed_port_is_tried_again(self, server, client, clock):
         with socket.create_server(("127.0.0.1", 0)) as free:

@@ -1,6 +1,5 @@
 """How is an incident told in Slack, and kept up to date there?"""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +11,6 @@ from receiver.channels.slack import ADVICE, Slack, SlackConfig
 from receiver.policy.incident import MessageEvent, Reason
 from receiver.templating import plain
 from tests.channels.contract import ChannelContract, a_message
-from tests.fakes.certificates import Authority
 from tests.fakes.facts import an_incident, some_facts
 from tests.fakes.http import Reply, as_json
 from tests.fakes.slack import OPS, SIGNING_SECRET, TOKEN, WEBHOOK, FakeSlack, words_of
@@ -62,28 +60,6 @@ class SlackContract(ChannelContract):
 
             assert not failure.value.is_ambiguous
 
-    async def test_a_certificate_that_nobody_vouches_for_is_no_slack(self, server, client, clock, tmp_path):
-        async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.close()
-
-        tls = Authority(tmp_path).server("127.0.0.1")
-        async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls) as stranger:
-            port = stranger.sockets[0].getsockname()[1]
-            config = self.config(server, **self.led_to(f"https://127.0.0.1:{port}"))
-
-            with pytest.raises(TemporaryFailure, match="TLS certificate is not valid") as failure:
-                await self.channel(client, clock).send(config, a_message(), None)
-
-        assert not failure.value.is_ambiguous
-
-    async def test_a_name_that_cannot_be_resolved_is_tried_again(self, server, client, clock):
-        config = self.config(server, **self.led_to("https://slack.invalid"))
-
-        with pytest.raises(TemporaryFailure, match="cannot be resolved") as failure:
-            await self.channel(client, clock).send(config, a_message(), None)
-
-        assert not failure.value.is_ambiguous
-
     @pytest.mark.parametrize(
         "text",
         [
@@ -116,9 +92,6 @@ class SlackContract(ChannelContract):
 
 
 class TestIncomingWebhook(SlackContract):
-    def led_to(self, origin: str) -> dict[str, Any]:
-        return {"api_url": origin + WEBHOOK}
-
     def config(self, server, **changes: Any):
         return SlackConfig(**{"api_url": server.webhook_url, "allow_private_addresses": True, **changes})
 
@@ -204,9 +177,6 @@ class TestIncomingWebhook(SlackContract):
 
 
 class TestApp(SlackContract):
-    def led_to(self, origin: str) -> dict[str, Any]:
-        return {"app_url": f"{origin}/api/chat.postMessage"}
-
     def config(self, server, **changes: Any):
         keys = {
             "app_token": TOKEN,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -51,6 +52,8 @@ class FakeHttp:
         self.script: deque[Reply] = deque()  # answers for the next requests, before `answer` is asked
         self.connections_made = 0
         self.port = 0
+        self.host = "127.0.0.1"  # as others call it
+        self.tls: ssl.SSLContext | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._all_closed = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -63,7 +66,8 @@ class FakeHttp:
         self.script.extend(replies)
 
     def url(self, path: str = "/") -> str:
-        return f"http://127.0.0.1:{self.port or NOT_STARTED}{path}"
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://{self.host}:{self.port or NOT_STARTED}{path}"
 
     @property
     def connections(self) -> int:
@@ -77,7 +81,7 @@ class FakeHttp:
                 await self._all_closed.wait()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
