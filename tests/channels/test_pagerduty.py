@@ -591,14 +591,15 @@ def test_what_a_person_does_is_heard(ears, kind, verb):
 
     (heard,) = ears.hear(inbound(headers, body), [CONFIG])
 
-    event_id = json.loads(body)["event"]["id"]
+    happened = json.loads(body)["event"]
     assert heard == Heard(
         verb=verb,
         incident_id=None,
         dedup_key="c0ffee",
         contact=("pagerduty", ANA["id"]),
         person="Ana",
-        key=f"pagerduty:{event_id}",
+        key=f"pagerduty:{happened['id']}",
+        said_at=datetime.fromisoformat(happened["occurred_at"]),
     )
 
 
