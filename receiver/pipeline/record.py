@@ -51,7 +51,14 @@ def record(db: Db, config: Config, together: Sequence[Result]) -> list[bool]:
     results = [result for result in results if _is_held(result, owed)]
     lost = _lost(db, config, results, maybe, now)
     outbox.change(
-        db, [_finished(one, lost=one.delivery.notification["id"] in lost, now=now) for one in results]
+        db,
+        [
+            {
+                **_finished(one, lost=one.delivery.notification["id"] in lost, now=now),
+                "urgent": owed[one.delivery.notification["id"]]["urgent"],  # it may have become so meanwhile
+            }
+            for one in results
+        ],
     )
     fallbacks = {
         id_: fallback(config, one.delivery.notification, one.delivery.incident, now)

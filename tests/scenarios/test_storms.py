@@ -1,5 +1,6 @@
 """Much happens at once: limits are kept, what is critical goes first, and the rest is told together."""
 
+from receiver.pipeline.admit import Claim
 from tests.fakes.http import Reply, as_json
 from tests.world import DOWN, World
 
@@ -179,3 +180,32 @@ async def test_who_asks_to_wait_is_left_alone(world: World) -> None:
     await world.fast_forward(seconds=60)
 
     assert len(set(seen(world))) == len(FEW) + 1
+
+
+async def test_what_becomes_critical_is_in_no_digest(world: World) -> None:
+    """A warning was just going out and fails as it grows critical; the storm that follows takes neither in."""
+    incident = await world.alertmanager.fires("DiskFull", severity="warning", settle=False)
+    [delivery] = (await world.services.claim(Claim(world.clock.now(), 1))).deliveries
+    await world.alertmanager.fires("DiskFull", severity="critical", instance="b", settle=False)
+    world.slack.fails_with(DOWN)
+    await world.services.deliver(delivery)
+    world.slack.recovers()
+    await world.alertmanager.storm(MANY, severity="warning")
+    await world.fast_forward(seconds=10)
+
+    assert [title for title in seen(world) if "DiskFull" in title and "CRITICAL" in title]
+    assert all(row["why"] != "told in a digest" for row in await world.notifications(incident))
+
+
+async def test_what_was_owed_before_it_became_critical_is_in_no_digest(world: World) -> None:
+    """Whether a page is critical is asked as it goes out, by what routing.yaml says then."""
+    text = world._file.read_text()
+    await world.alertmanager.storm(FEW, severity="warning")
+    world.clock.advance(microseconds=1)
+    ids = await world.alertmanager.storm(MANY[10:50], severity="page")
+
+    await world.reload(text + "\nseverity_order: [page, critical, warning, none]\n")
+    await world.fast_forward(minutes=2)
+
+    whys = {row["why"] for id_ in ids for row in await world.notifications(id_)}
+    assert "told in a digest" not in whys
