@@ -43,6 +43,11 @@ from receiver.templating import Rendered, TemplateFailure, Templates, plain
 log = structlog.get_logger()
 Row = dict[str, Any]
 
+NO_MORE = "routing.yaml no longer has it"
+OF_INTEREST = {  # only to who was told before; anything else must reach somebody
+    *(Reason.REPEAT_DUE, Reason.SOME_RESOLVED, Reason.ALL_RESOLVED, Reason.NOTE),
+    *(Reason.ACKNOWLEDGED, Reason.SNOOZED),
+}
 NEVER = timedelta(days=1)  # a route that never opens is asked again tomorrow: routing.yaml may change
 
 
@@ -130,6 +135,8 @@ def _worth_saying(db: Db, config: Config, claimed: Sequence[Row], now: datetime)
         decision: Send | Withdraw | Wait = _decide(
             row, incident, talk, destination, may_be_told=row["id"] in maybe
         )
+        if isinstance(decision, Send) and destination is None and talk and row["reason"] in OF_INTEREST:
+            decision = Withdraw(NO_MORE)
         if isinstance(decision, Send):
             decision = _asked(quiet, row, incident, alerts[row["incident_id"]]) or decision
         if isinstance(decision, Send):
@@ -152,7 +159,7 @@ def _worth_saying(db: Db, config: Config, claimed: Sequence[Row], now: datetime)
 
 
 def _risen(db: Db, config: Config, found: Sequence[Delivery], admitted: Admitted) -> set[int]:
-    """Let go of what became urgent after it was owed: it is in no digest, and the next claim takes it first."""
+    """Let go of what became urgent after it was owed: it is in no digest, and goes out first."""
     risen = {
         one.notification["id"]: one.notification
         for one in found

@@ -136,3 +136,42 @@ async def test_a_limit_that_stayed_keeps_what_was_used(world: World) -> None:
     await world.reload(limited(limit) + "\nfallback_after: 3h\n")
 
     assert len(world.slack.told) == 2
+
+
+async def test_a_destination_that_was_removed_is_reminded_of_nothing(world: World) -> None:
+    """What it was told already and would hear more of harms nobody: no alarm, and no fallback is woken."""
+    await world.routes("route: {receiver: dev}\n")
+    incidents = [await world.alertmanager.fires(name, severity="warning") for name in ("One", "Two", "Three")]
+    world.slack.unseen.clear()
+    without = "\n".join(
+        line for line in RECEIVERS.splitlines() if "#dev" not in line and "name: dev" not in line
+    )
+    await world.reload(without + "\n" + ROUTE)
+    await world.alertmanager.resolves("One")
+    await world.acknowledge(incidents[1])
+
+    await world.fast_forward(hours=5)
+
+    assert await world.alarms() == []
+    world.slack.expect_nothing()
+    for incident in incidents:
+        last = (await world.notifications(incident, "slack #dev"))[-1]
+        assert (last["state"], last["why"]) == ("withdrawn", "routing.yaml no longer has it")
+
+
+async def test_a_page_for_a_destination_that_was_removed_reaches_somebody(world: World) -> None:
+    """What grew worse just before is told to the fallback, though the destination was told before."""
+    await world.routes("route: {receiver: dev}\n")
+    incident = await world.alertmanager.fires("DiskFull", severity="warning")
+    world.slack.fails_with(DOWN)
+    await world.alertmanager.fires("DiskFull", severity="critical", instance="b")
+    without = "\n".join(
+        line for line in RECEIVERS.splitlines() if "#dev" not in line and "name: dev" not in line
+    )
+    await world.reload(without + "\n" + ROUTE)
+    world.slack.recovers()
+    await world.fast_forward(minutes=2)
+
+    world.slack.expect("#dev", "DiskFull")
+    world.slack.expect("#fallback", "DiskFull", "slack #dev")
+    assert (await world.notifications(incident, "slack #dev"))[-1]["state"] == "failed"
