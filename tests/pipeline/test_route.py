@@ -36,7 +36,8 @@ INCIDENT = {"id": 7, "state": State.TRIGGERED, "severity": "warning", "revision"
 def a_row(**changes: Any) -> dict[str, Any]:
     """Return something that is owed to the screen."""
     row = {"id": 1, "destination": SCREEN.destination, "reason": Reason.FIRST, "revision": 2, "attempts": 0}
-    return {**row, "due_at": START + 5 * SECOND, "claimed_until": None, "urgent": False, **changes}
+    row |= {"due_at": START + 5 * SECOND, "claimed_until": None, "fallback_at": None, "urgent": False}
+    return {**row, **changes}
 
 
 def told(reason: Reason, owed: list[dict[str, Any]], sent_at: Any = None) -> tuple[list[Any], list[Any]]:
