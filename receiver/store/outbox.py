@@ -23,6 +23,7 @@ INCIDENT = Incident.__table__  # type: ignore[attr-defined]
 IS_OWED = NOTIFICATION.c.state == text("'owed'")  # said as a literal, so that the partial index is used
 IS_URGENT = text("notification.urgent")  # the same
 LONGEST_BACK_OFF = timedelta(hours=1)  # what a service may ask for (policy.retry)
+SAME = 400  # characters of an answer that tell it from a reason to wait
 CHANNEL = "tocsin_outbox"  # where replicas on PostgreSQL wake each other
 CHANGING = (
     *("reason", "state", "why", "urgent", "revision", "attempts", "due_at", "claimed_until"),
@@ -236,11 +237,21 @@ def claim(db: Connection, ids: Collection[int], *, until: datetime) -> list[Row]
 
 
 def ask_again(db: Connection, now: datetime) -> int:
-    """Make due what waits for a time to speak; return how much that is. What backs off stays as it is."""
+    """Make due what waits for a time to speak; return how much that is. What backs off stays as it is.
+
+    What backs off says what its last attempt was answered, or that it was not.
+    """
+    backs_off = exists().where(
+        ATTEMPT.c.notification_id == NOTIFICATION.c.id,
+        or_(
+            ATTEMPT.c.outcome == Outcome.AMBIGUOUS,
+            func.substr(ATTEMPT.c.answer, 1, SAME) == func.substr(NOTIFICATION.c.why, 1, SAME),
+        ),
+    )
     statement = update(NOTIFICATION).where(
         IS_OWED,
         NOTIFICATION.c.why != "",
-        NOTIFICATION.c.attempts == 0,
+        or_(NOTIFICATION.c.attempts == 0, ~backs_off),
         NOTIFICATION.c.claimed_until.is_(None),
         NOTIFICATION.c.due_at > now,
     )

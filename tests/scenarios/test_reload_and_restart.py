@@ -175,3 +175,42 @@ async def test_a_page_for_a_destination_that_was_removed_reaches_somebody(world:
     world.slack.expect("#dev", "DiskFull")
     world.slack.expect("#fallback", "DiskFull", "slack #dev")
     assert (await world.notifications(incident, "slack #dev"))[-1]["state"] == "failed"
+
+
+HOURS = """
+time_intervals:
+  - {name: day, time_intervals: [{times: [{start_time: "09:00", end_time: "17:00"}]}]}
+  - {name: night, time_intervals: [{times: [{start_time: "00:00", end_time: "09:00"}]}]}
+route: {receiver: ops, routes: [{active_time_intervals: [%s]}]}
+"""
+
+
+async def test_what_was_tried_and_waits_for_its_hours_is_asked_again(world: World) -> None:
+    """New hours count at once for a page that was tried before the old ones closed."""
+    await world.routes(HOURS % "night")
+    world.slack.fails_with(DOWN)
+    incident = await world.alertmanager.fires("DiskFull", severity="warning")
+    await world.routes(HOURS % "day")
+    await world.fast_forward(minutes=10)
+    [page] = await world.notifications(incident)
+    assert page["attempts"] == 1
+    assert "day" in page["why"]
+    world.slack.recovers()
+
+    await world.routes(HOURS % "night")
+
+    world.slack.expect("#ops", "DiskFull")
+
+
+async def test_a_reload_is_no_way_around_a_back_off(world: World) -> None:
+    """What was tried and will be tried again is not tried sooner."""
+    world.slack.fails_with(DOWN)
+    incident = await world.alertmanager.fires("DiskFull", severity="warning")
+    await world.fast_forward(minutes=10)
+    [before] = await world.notifications(incident)
+
+    await world.routes("route: {receiver: ops}\n")
+
+    [after] = await world.notifications(incident)
+    assert after["due_at"] == before["due_at"]
+    assert after["attempts"] == before["attempts"] > 1
