@@ -105,6 +105,19 @@ def test_what_a_worker_holds_is_followed_by_another() -> None:
     assert changed == []
 
 
+def test_whatever_goes_before_an_urgent_row_is_urgent() -> None:
+    """Also what a worker holds, for it may fail; nothing else of it changes."""
+    held = a_row(claimed_until=START + SECOND)
+    incident = {**INCIDENT, "severity": "critical"}
+    telling = tell(
+        CONFIG, incident, Reason.MORE_SEVERE, {SCREEN.destination: SCREEN}, owed=[held], conversations={},
+        now=START,
+    )  # fmt: skip
+
+    assert [row["urgent"] for row in telling.added] == [True]
+    assert telling.changed == [{**held, "urgent": True}]
+
+
 def test_one_row_is_changed_where_two_are_owed() -> None:
     """Of two rows that nobody holds, the older one takes the news."""
     owed = [a_row(id=1), a_row(id=2, reason=Reason.FALLBACK)]
