@@ -2,14 +2,8 @@
 
 import asyncio
 import logging
-import os
-import shutil
 import socket
-import ssl
-import subprocess
-from collections.abc import Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -27,6 +21,7 @@ from receiver.channels.client import (
     refusal,
     retry_after,
 )
+from tests.fakes.certificates import Authority
 from tests.fakes.clock import START
 from tests.fakes.http import FakeHttp, Reply
 
@@ -340,28 +335,14 @@ async def test_nothing_that_names_the_path_is_logged(client, server, caplog):
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> Iterator[Path]:
-    if shutil.which("openssl") is None and os.environ.get("CI") != "true":
-        pytest.skip("no openssl to make a certificate with")
-    file = tmp_path_factory.mktemp("tls") / "both.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    names = [
-        "-addext",
-        "subjectAltName=DNS:localhost,IP:127.0.0.1",
-        "-keyout",
-        str(file),
-        "-out",
-        f"{file}.crt",
-    ]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
-    file.write_bytes(file.read_bytes() + Path(f"{file}.crt").read_bytes())
-    return file
+def authority(tmp_path_factory) -> Authority:
+    """Who signed the server's certificate; nobody knows it who was not told."""
+    return Authority(tmp_path_factory.mktemp("tls"))
 
 
 @asynccontextmanager
-async def served_by_tls(certificate: Path):
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
+async def served_by_tls(authority: Authority):
+    context = authority.server()
 
     async def serve(reader, writer):
         await reader.readuntil(b"\r\n\r\n{}")
@@ -375,20 +356,20 @@ async def served_by_tls(certificate: Path):
     await server.wait_closed()
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(client, certificate):
-    async with served_by_tls(certificate) as port:
+async def test_a_certificate_that_nobody_vouches_for_is_refused(client, authority):
+    async with served_by_tls(authority) as port:
         with pytest.raises(
-            TemporaryFailure, match="its TLS certificate is not valid: self-signed certificate"
+            TemporaryFailure, match="its TLS certificate is not valid: unable to get local issuer certificate"
         ):
             await posted(client, f"https://localhost:{port}/secret")
 
 
 async def test_a_certificate_of_the_operator_is_accepted_through_the_environment(
-    client, certificate, monkeypatch
+    client, authority, monkeypatch
 ):
-    monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
+    monkeypatch.setenv("SSL_CERT_FILE", authority.ca_file)
 
-    async with served_by_tls(certificate) as port:
+    async with served_by_tls(authority) as port:
         answer = await posted(client, f"https://localhost:{port}/")
         await client.aclose()
 
