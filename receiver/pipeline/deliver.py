@@ -27,14 +27,13 @@ from receiver.clock import Clock
 from receiver.config import Config, Destination
 from receiver.pipeline import admit, facts, route
 from receiver.pipeline.admit import Admitted, Claim
+from receiver.pipeline.quiet import Quiet
 from receiver.pipeline.succession import Succession
-from receiver.policy import hours, retry
+from receiver.policy import retry
 from receiver.policy import outbox as policy
 from receiver.policy.incident import Happening, MessageEvent, Reason, State, Verb
 from receiver.policy.links import LASTS, Link, sign
-from receiver.policy.muting import inhibited_by
 from receiver.policy.outbox import NotificationState, Outcome, Send, Wait, Withdraw
-from receiver.policy.routing import Node, walk
 from receiver.policy.throttle import UNKNOWN, breaker
 from receiver.store import incidents, outbox, throttles
 from receiver.store.database import DatabaseFailure, Db
@@ -48,7 +47,6 @@ OF_INTEREST = {  # only to who was told before; anything else must reach somebod
     *(Reason.REPEAT_DUE, Reason.SOME_RESOLVED, Reason.ALL_RESOLVED, Reason.NOTE),
     *(Reason.ACKNOWLEDGED, Reason.SNOOZED),
 }
-NEVER = timedelta(days=1)  # a route that never opens is asked again tomorrow: routing.yaml may change
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +196,7 @@ def _worst_first(config: Config, one: Delivery) -> tuple[int, bool, int]:
     return config.rank(severity), state != State.TRIGGERED, one.notification["id"]
 
 
-def _asked(quiet: "Quiet", row: Row, incident: Row, alerts: Sequence[Row]) -> Wait | None:
+def _asked(quiet: Quiet, row: Row, incident: Row, alerts: Sequence[Row]) -> Wait | None:
     """Return when to ask again, None to speak now; a bug in hours or rules must not silence anybody."""
     try:
         return quiet.asks(row, incident, alerts)
@@ -250,59 +248,6 @@ def _entry(row: Row, decision: Withdraw | Wait, now: datetime) -> Row:
 def line(row: Row, at: datetime, kind: Happening, text: str) -> Row:
     """Return a line of the timeline about a notification."""
     return {"incident_id": row["incident_id"], "at": at, "kind": kind, "actor": None, "text": text}
-
-
-class Quiet:
-    """Is this a time to speak? Asked at the moment of sending; never a state of the incident."""
-
-    def __init__(self, db: Db, config: Config, now: datetime) -> None:
-        self._db, self._config, self._now = db, config, now
-        self._nodes = {node.name: node for node in walk(config.tree)}
-        self._firing: list[dict[str, str]] | None = None
-
-    def asks(self, row: Row, incident: Row, alerts: Sequence[Row]) -> Wait | None:
-        """Return when to ask again, and why; None when it may be said now."""
-        until = incident["snoozed_until"]
-        if until is not None and until > self._now and row["reason"] in policy.SNOOZABLE:
-            return Wait(until, f"snoozed until {facts.instant(until)}")
-        nodes = self._leading_to(row, incident)
-        waits = [self._hours(node, incident) for node in nodes]
-        closed = [wait for wait in waits if wait is not None]
-        if len(closed) == len(nodes):
-            return min(closed, key=lambda wait: wait.until)
-        return self._inhibited(nodes[0], alerts)
-
-    def _leading_to(self, row: Row, incident: Row) -> list[Node]:
-        """Return the routes that tell this destination; it is quiet only where all of them are."""
-        own = self._nodes.get(row["route"], self._config.tree)
-        others = [self._nodes[name] for name in incident["routes"] if name in self._nodes]
-        return [own, *(node for node in others if row["destination"] in route.targets(self._config, [node]))]
-
-    def _hours(self, node: Node, incident: Row) -> Wait | None:
-        if route.breaks_through(self._config, node, incident["severity"]):
-            return None
-        active = [self._config.interval_named[name] for name in node.active_time_intervals]
-        mute = [self._config.interval_named[name] for name in node.mute_time_intervals]
-        is_open, why = hours.is_open(active, mute, self._now)
-        if is_open:
-            return None
-        return Wait(hours.opens_at(active, mute, self._now) or self._now + NEVER, why)
-
-    def _inhibited(self, node: Node, alerts: Sequence[Row]) -> Wait | None:
-        rules = self._config.inhibit_rules
-        firing = [alert["labels"] for alert in alerts if alert["state"] == "firing"]
-        if not rules or not firing:
-            return None
-        if self._firing is None:
-            wanted = [{m.name: m.value for m in rule.source if m.op == "="} for rule in rules]
-            self._firing = incidents.firing_where(self._db, wanted)
-        found = [inhibited_by(rules, labels, self._firing) for labels in firing]
-        if not all(found) or found[0] is None:
-            return None
-        rule, source = found[0]
-        name = source.get("alertname", "another alert")
-        why = f"inhibited by {name}" + (f" (rule {rule.name})" if rule.name else "")
-        return Wait(self._now + node.group_interval, why)
 
 
 async def send(

@@ -75,6 +75,7 @@ class Incident(SQLModel, table=True):
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None
     acknowledged_how: str | None = None  # from where, and how long after the page
+    acknowledged_until: datetime | None = None  # when it is triggered again, unless it is over by then
     snoozed_until: datetime | None = None  # a person wants quiet until then
     resolved_at: datetime | None = None
     resolved_in: int | None = None  # the hour of resolved_at, counted; keeps the index above where it is hot
@@ -208,6 +209,66 @@ class Throttle(SQLModel, table=True):
     free_at: datetime  # when all that was taken has been earned back
     failures: int  # temporary ones, since the last success
     probe_at: datetime | None = None  # the breaker is open: one attempt is made then
+
+
+class Escalation(SQLModel, table=True):
+    """One escalation policy at work on one incident: frozen when it began, whatever routing.yaml says since."""
+
+    __table_args__ = (
+        Index("ix_escalation_next_step_at", "next_step_at", sqlite_where=text("next_step_at IS NOT NULL"),
+              postgresql_where=text("next_step_at IS NOT NULL")),
+        Index("ix_escalation_policy_turn", "policy", "turn"),  # whose turn is it next?
+        {"sqlite_with_rowid": False},
+    )  # fmt: skip
+
+    incident_id: int = incident_column(primary_key=True)
+    policy: str = Field(primary_key=True)  # its name in routing.yaml
+    route: str  # the route that named it; its hours count
+    frozen: dict[str, Any] = json_column()  # the policy as it was
+    turn: int  # counts the incidents of this policy; who is first in a round robin
+    begun: int  # how often it began: at the opening, and again after each acknowledgement that ended
+    reason: str  # policy.incident.Reason of its beginning, which its first step gives
+    taken: int  # steps so far since it began, over all rounds
+    reached: bool  # some step since it began had somebody to tell
+    next_step_at: datetime | None = None  # when the next step is due; None: there is none, and `why` says why
+    why: str  # why there is no next step, or why it waits
+
+
+class Silence(SQLModel, table=True):
+    """A person wants quiet about what matches, until a time; never deleted."""
+
+    __table_args__ = (Index("ix_silence_ends_at", "ends_at"), {"sqlite_autoincrement": True})
+
+    id: int | None = id_column()
+    matchers: list[str] = json_column()  # all must hold for an alert to be silenced
+    starts_at: datetime
+    ends_at: datetime  # moved by whoever extends or ends it
+    made_at: datetime
+    made_by: str
+    text: str  # why
+
+
+class Heartbeat(SQLModel, table=True):
+    """When something that should always be heard was heard last."""
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    name: str = Field(primary_key=True)  # its name in routing.yaml
+    source: str = Field(primary_key=True)  # the Alertmanager it came from
+    first_at: datetime
+    last_at: datetime
+    every: float | None = None  # seconds between two, as learned; None: not known yet
+    missed_at: datetime | None = None  # since when it is missed
+
+
+class Calendar(SQLModel, table=True):
+    """An iCalendar feed as it was when it last could be read."""
+
+    url: str = Field(primary_key=True)  # a digest of it: the address may hold a secret
+    read_at: datetime  # when this text came
+    asked_at: datetime  # when it was last asked for
+    text: str
+    problem: str  # why the last question failed; empty: it did not
 
 
 class Heard(SQLModel, table=True):
