@@ -68,7 +68,7 @@ clean:  ## remove what was set up and cached
 # After a change of the dependencies in pyproject.toml.
 lock: .venv/.python
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-	  pyproject.toml --extra postgres -o requirements.txt
+	  pyproject.toml --extra ical --extra postgres -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-	  pyproject.toml --extra apprise --extra postgres --group dev -o requirements-dev.txt
+	  pyproject.toml --extra apprise --extra ical --extra postgres --group dev -o requirements-dev.txt
 .PHONY: lock

@@ -29,8 +29,8 @@ from receiver.pipeline import admit, facts, route
 from receiver.pipeline.admit import Admitted, Claim
 from receiver.pipeline.quiet import Quiet
 from receiver.pipeline.succession import Succession
-from receiver.policy import retry
 from receiver.policy import outbox as policy
+from receiver.policy import retry
 from receiver.policy.incident import Happening, MessageEvent, Reason, State, Verb
 from receiver.policy.links import LASTS, Link, sign
 from receiver.policy.outbox import NotificationState, Outcome, Send, Wait, Withdraw

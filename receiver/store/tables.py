@@ -212,7 +212,7 @@ class Throttle(SQLModel, table=True):
 
 
 class Escalation(SQLModel, table=True):
-    """One escalation policy at work on one incident: frozen when it began, whatever routing.yaml says since."""
+    """One escalation policy at work on one incident, frozen when it began."""
 
     __table_args__ = (
         Index("ix_escalation_next_step_at", "next_step_at", sqlite_where=text("next_step_at IS NOT NULL"),
