@@ -33,6 +33,12 @@ INCIDENTS = Counter(
     "tocsin_incidents", "Incidents by what happened to them: opened, reopened, resolved.", ["happening"],
     registry=REGISTRY,
 )  # fmt: skip
+STEPS = Counter(
+    "tocsin_escalation_steps",
+    "Steps of escalation policies, by whether they told somebody or, to the end of a round, nobody.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 NOTIFICATIONS = Counter(
     "tocsin_notifications",
     "Notifications that left the outbox, by channel and by how.",

@@ -18,7 +18,7 @@ from receiver.channels.base import Channel, ChannelConfig, Forged, Heard, Hears,
 from receiver.channels.client import Client
 from receiver.clock import Clock
 from receiver.config import Config, ConfigError, Settings, load
-from receiver.pipeline import act, deliver, drill, ingest, late, record, replay, review
+from receiver.pipeline import act, deliver, drill, escalate, ingest, late, record, replay, review
 from receiver.pipeline.act import Action
 from receiver.pipeline.admit import Claim
 from receiver.pipeline.deliver import Claimed, Delivery, Result
@@ -183,8 +183,14 @@ class Services:
         return row
 
     async def claim(self, wish: Claim) -> Claimed:
-        """Take what is due."""
+        """Take what is due, with what the steps that are due bring: they share the commit."""
+        stepping = self.writer.submit(self._escalate, wish.now)
         claimed: Claimed = await self.writer.submit(self._claim, wish)
+        try:
+            if await stepping >= escalate.BATCH:
+                self.owed.set()
+        except Exception:
+            log.exception("escalation.failed")  # what was claimed goes out all the same
         return claimed
 
     async def deliver(self, delivery: Delivery) -> Result:
@@ -290,6 +296,7 @@ class Services:
         self._drill = self._stage(drill.drill)
         self._act = self._stage(act.act)
         self._review = self._stage(review.review)
+        self._escalate = self._stage(escalate.escalate, comes_last=True)  # it sees what its commit began
         self._claim = self._stage(deliver.claim, comes_last=True)  # it sees what its commit brings
         self._record = self._stage(record.record)
         self._weigh = self._stage(record.weigh, comes_last=True)  # replicas take turns at it

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
 
 import anyio.to_thread
@@ -12,7 +12,8 @@ from receiver.pipeline.admit import Claim
 from receiver.pipeline.deliver import Delivery
 from receiver.policy.throttle import Slots
 from receiver.services import Services
-from receiver.store import outbox
+from receiver.store import escalations, outbox
+from receiver.store.database import Db
 from receiver.store.listen import listen
 
 log = structlog.get_logger()
@@ -31,6 +32,12 @@ MOST_PER_SERVICE = 96  # a service that hangs must not hold up the others
 MOST_PER_DESTINATION = 64  # the same
 SLOTS = Slots(MOST_UNDER_WAY, KEPT_FOR_URGENT, MOST_PER_SERVICE, MOST_PER_DESTINATION)
 PATIENCE = timedelta(seconds=15)  # for attempts under way when the process ends
+
+
+def next_due_at(db: Db, closed: Collection[str]) -> datetime | None:
+    """Return when the next notification or step is due; notifications to `closed` do not count."""
+    moments = (outbox.next_due_at(db, closed), escalations.next_step_at(db))
+    return min((at for at in moments if at is not None), default=None)
 
 
 class Worker:
@@ -126,7 +133,7 @@ class Worker:
 
     async def _until_due(self) -> float:
         try:
-            due_at = await self._services.read(outbox.next_due_at, self._closed)
+            due_at = await self._services.read(next_due_at, self._closed)
         except Exception:
             log.exception("outbox.unreadable")
             return TICK

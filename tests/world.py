@@ -17,7 +17,7 @@ from receiver.config import Settings
 from receiver.policy.fingerprint import fingerprint
 from receiver.policy.outbox import NotificationState
 from receiver.services import Services
-from receiver.store.tables import Incident, Notification
+from receiver.store.tables import Escalation, Incident, Notification
 from receiver.worker import Worker
 from tests.fakes.clock import FakeClock
 from tests.fakes.http import Reply, Request
@@ -415,13 +415,14 @@ class World:
 
 
 def due(db: Connection, now: datetime) -> int:
-    """Return how many notifications and incidents are due."""
+    """Return how many notifications, incidents and steps are due."""
     notifications = select(func.count()).where(
         Notification.state == NotificationState.OWED,  # type: ignore[arg-type]
         Notification.due_at <= now,  # type: ignore[arg-type]
     )
     incidents = select(func.count()).where(Incident.review_at <= now)  # type: ignore[arg-type, operator]
-    return int(db.execute(notifications).scalar_one() + db.execute(incidents).scalar_one())
+    steps = select(func.count()).where(Escalation.next_step_at <= now)  # type: ignore[arg-type, operator]
+    return sum(int(db.execute(one).scalar_one()) for one in (notifications, incidents, steps))
 
 
 def next_moment(db: Connection, now: datetime, usable_at: datetime | None = None) -> datetime | None:
@@ -435,7 +436,8 @@ def next_moment(db: Connection, now: datetime, usable_at: datetime | None = None
         Notification.state == NotificationState.OWED,  # type: ignore[arg-type]
         Notification.fallback_at > now,  # type: ignore[arg-type, operator]
     )
-    moments = [db.execute(one).scalar() for one in (notifications, incidents, late)]
+    steps = select(func.min(Escalation.next_step_at)).where(Escalation.next_step_at > now)  # type: ignore[arg-type, operator]
+    moments = [db.execute(one).scalar() for one in (notifications, incidents, late, steps)]
     if usable_at is not None and usable_at > now and due(db, now):
         moments.append(usable_at)
     return min((moment for moment in moments if moment is not None), default=None)

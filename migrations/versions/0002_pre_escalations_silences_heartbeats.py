@@ -73,11 +73,26 @@ def upgrade() -> None:
             ),
             nullable=False,
         ),
+        sa.Column(
+            "channels",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
         sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("begun", sa.Integer(), nullable=False),
         sa.Column("reason", AutoString(), nullable=False),
         sa.Column("taken", sa.Integer(), nullable=False),
         sa.Column("reached", sa.Boolean(), nullable=False),
+        sa.Column(
+            "pending",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("step_at", UTCDateTime(), nullable=True),
         sa.Column("next_step_at", UTCDateTime(), nullable=True),
         sa.Column("why", AutoString(), nullable=False),
         sa.ForeignKeyConstraint(

@@ -26,6 +26,7 @@ from receiver.config.environment import Settings, settings
 from receiver.config.problems import ConfigError, describe
 from receiver.config.records import BaseReceiver, Config, Destination, Source
 from receiver.config.schema import schema, schema_text
+from receiver.config.shared import fill_in
 
 __all__ = [
     "BaseReceiver",
@@ -48,7 +49,7 @@ __all__ = [
 
 Model = TypeVar("Model", bound=BaseModel)
 
-FILE_SECTIONS = ("sources", "receivers")  # where a key that ends in `_file` names a file
+FILE_SECTIONS = ("sources", "receivers", "global")  # where a key that ends in `_file` names a file
 
 
 def load(path: str | os.PathLike[str], environ: Mapping[str, str]) -> Config:
@@ -116,11 +117,12 @@ def _read(
 
 
 def _validate(document: Document, directory: Path) -> tuple[Config | None, list[Problem]]:
-    def resolve_files(values: Any) -> None:
+    def prepare(values: Any) -> None:
         for section in FILE_SECTIONS:
             _resolve_files(values.get(section), directory)
+        fill_in(values)
 
-    return validate(document, Config, resolve_files)
+    return validate(document, Config, prepare)
 
 
 def validate(

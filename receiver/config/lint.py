@@ -24,6 +24,7 @@ from receiver.config.document import (
 )
 from receiver.config.records import Config
 from receiver.policy import hours, oncall, routing
+from receiver.policy.escalation import Whom
 from receiver.policy.matching import EQUAL, REGEX, Matcher
 from receiver.policy.routing import Route
 
@@ -118,6 +119,16 @@ def _references(document: Document) -> Iterator[tuple[str, Scalar, Steps]]:
     for rotation, path in _rotations(document):
         for key, kind in {"people": "person", "active_time_intervals": "time interval"}.items():
             yield from _named(kind, rotation.entries.get(key), (*path, key))
+    for step, path in _steps(document):
+        yield from _references_of_step(step, path)
+
+
+def _references_of_step(step: Table, path: Steps) -> Iterator[tuple[str, Scalar, Steps]]:
+    for key in ("active_time_intervals", "mute_time_intervals"):
+        yield from _named("time interval", step.entries.get(key), (*path, key))
+    for number, whom in enumerate(_items(step.entries.get("notify"))):
+        for kind in ("receiver", "person", "schedule") if isinstance(whom, Table) else ():
+            yield from _named(kind, whom.entries.get(kind), (*path, "notify", number, kind))  # type: ignore[union-attr]
 
 
 def _named(kind: str, node: Node | None, path: Steps) -> Iterator[tuple[str, Scalar, Steps]]:
@@ -136,6 +147,15 @@ def _rotations(document: Document) -> Iterator[tuple[Table, Steps]]:
         for number, rotation in enumerate(_items(rotations)):
             if isinstance(rotation, Table):
                 yield rotation, ("schedules", index, "rotations", number)
+
+
+def _steps(document: Document) -> Iterator[tuple[Table, Steps]]:
+    policies, found = document.find(("escalation_policies",))
+    for index, policy in enumerate(_items(policies) if found else ()):
+        steps = policy.entries.get("steps") if isinstance(policy, Table) else None
+        for number, step in enumerate(_items(steps)):
+            if isinstance(step, Table):
+                yield step, ("escalation_policies", index, "steps", number)
 
 
 def _items(node: Node | None) -> list[Node]:
@@ -163,8 +183,6 @@ def _undefined(
     if name.text in known or name.is_empty:
         return
     advice = did_you_mean(name.text, known) or f"; define it under {DEFINED_IN[kind]}"
-    if kind == "escalation policy":
-        advice = "; escalation policies do not exist yet, name a receiver"
     yield Problem(name.position, path_text(path), f'the {kind} "{name.written}" is not defined{advice}')
 
 
@@ -198,12 +216,15 @@ def _severities(document: Document) -> Iterator[Problem]:
             yield Problem(
                 item.position, f"severity_order[{index}]", f'"{item.written}" is listed twice; keep one'
             )
-    for route, path in _routes(document):
-        severity = route.entries.get("break_through")
+    named = [
+        (route.entries.get("break_through"), (*path, "break_through")) for route, path in _routes(document)
+    ]
+    named += [(step.entries.get("severity"), (*path, "severity")) for step, path in _steps(document)]
+    for severity, path in named:
         if isinstance(severity, Scalar) and severity.text not in known:
             advice = did_you_mean(severity.text, known) or "; write one of that list, or add it there"
             text = f'the severity "{severity.written}" is not in severity_order{advice}'
-            yield Problem(severity.position, path_text((*path, "break_through")), text)
+            yield Problem(severity.position, path_text(path), text)
 
 
 def warnings(document: Document, config: Config, directory: Path, at: datetime) -> list[Problem]:
@@ -214,6 +235,8 @@ def warnings(document: Document, config: Config, directory: Path, at: datetime) 
         *_pointless_receivers(document, config),
         *_missing_files(document, directory),
         *_gaps(document, config, at),
+        *_out_of_reach(document, config),
+        *_no_fallback(document, config),
     ]
 
 
@@ -311,6 +334,7 @@ def _never_open(document: Document, config: Config, at: datetime) -> Iterator[Pr
 
 def _pointless_receivers(document: Document, config: Config) -> Iterator[Problem]:
     used = {node.receiver for node in routing.walk(config.tree)} | {config.fallback_receiver}
+    used |= {whom.receiver for whom in _whom(config)}
     for index, receiver in enumerate(config.receivers):
         path = f"receivers[{index}]"
         if not config.destinations_of(receiver.name):
@@ -336,12 +360,38 @@ def _gaps(document: Document, config: Config, at: datetime) -> Iterator[Problem]
                 break
 
 
+def _whom(config: Config) -> Iterator[Whom]:
+    for policy in config.escalation_policies:
+        for step in policy.steps:
+            yield from step.notify
+
+
+def _out_of_reach(document: Document, config: Config) -> Iterator[Problem]:
+    """Yield the people whom a policy or a schedule names and nothing can tell."""
+    on_call = {name for one in config.schedules for rotation in one.rotations for name in rotation.people}
+    awaited = on_call | {whom.person for whom in _whom(config)}
+    for index, person in enumerate(config.people):
+        if person.name in awaited and not config.contacts_of(person.name):
+            path = f"people[{index}]"
+            text = (
+                f"nobody can reach {person.name}: write a contact (slack, telegram or email) here, and under"
+                " `global` the account that it is told through"
+            )
+            yield Problem(_position(document, path), path, text)
+
+
+def _no_fallback(document: Document, config: Config) -> Iterator[Problem]:
+    if config.escalation_policies and not config.destinations_of(config.fallback_receiver):
+        text = "nobody is told where an escalation policy reaches nobody; name a receiver as `fallback`"
+        yield Problem(_position(document, "escalation_policies"), "escalation_policies", text)
+
+
 def _minute(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _missing_files(document: Document, directory: Path) -> Iterator[Problem]:
-    for section in ("sources", "receivers"):
+    for section in ("sources", "receivers", "global"):
         node, found = document.find((section,))
         for scalar, path in _file_names(node, found) if found else ():
             if not _is_readable(directory / scalar.text):

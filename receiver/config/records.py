@@ -6,13 +6,15 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, Field, SecretStr, create_model, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, create_model, model_validator
 
 from receiver.channels import KINDS
 from receiver.channels.base import ChannelConfig, exactly_one, is_web_address
+from receiver.config.shared import Global, filled
 from receiver.policy import routing
 from receiver.policy.durations import Duration
-from receiver.policy.hours import TimeInterval
+from receiver.policy.escalation import EscalationPolicy
+from receiver.policy.hours import Location, TimeInterval
 from receiver.policy.matching import Labels
 from receiver.policy.muting import InhibitRule
 from receiver.policy.oncall import Schedule
@@ -82,8 +84,9 @@ def secrets_of(record: Source | Login, word: str) -> list[SecretStr | str]:
 
 
 class Contact(Record):
-    """One way to reach a person, and to know who answered: exactly one key."""
+    """One way to reach a person, and to know who answered: exactly one key but `after`."""
 
+    after: Duration = timedelta()  # since a step told the person; whoever acts in time hears no more
     slack: Name | None = None  # the member's id, e.g. U024BE7LH
     telegram: int | None = None  # the user's number
     email: Name | None = None
@@ -97,13 +100,33 @@ class Contact(Record):
     @property
     def address(self) -> tuple[str, str]:
         """The channel kind and the address, as a channel says who answered."""
-        return next((kind, str(value).lower()) for kind, value in self if value is not None)
+        return next((kind, str(getattr(self, kind)).lower()) for kind in REACHED if getattr(self, kind))
+
+    def config(self, shared: Global) -> ChannelConfig | None:
+        """Return where and how it is told, with the accounts of `global`; None where it cannot be."""
+        kind, key = self.address[0], REACHED[self.address[0]]
+        if key is None:
+            return None
+        said = {name: value for name, value in shared if value is not None}
+        try:
+            return KINDS[kind].Config.model_validate(filled(kind, {key: getattr(self, kind)}, said))
+        except ValidationError:
+            return None
+
+
+REACHED = {  # the key of `<kind>_configs` that a contact gives; None: it can answer, and not be told
+    "slack": "channel",
+    "telegram": "chat_id",
+    "email": "to",
+    "pagerduty": None,
+}
 
 
 class Person(Record):
     """Somebody who answers."""
 
     name: Name
+    time_zone: Location = "UTC"
     contacts: tuple[Contact, ...] = ()
 
 
@@ -143,6 +166,7 @@ class Destination:
 class Config(Record):
     """Everything about policy."""
 
+    global_: Global = Field(default_factory=Global, alias="global")
     sources: tuple[Source, ...] = ()
     time_intervals: tuple[TimeInterval, ...] = ()
     receivers: Annotated[tuple[Receiver, ...], Field(min_length=1)]
@@ -150,6 +174,7 @@ class Config(Record):
     inhibit_rules: tuple[InhibitRule, ...] = ()
     people: tuple[Person, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    escalation_policies: tuple[EscalationPolicy, ...] = ()
     fallback: Name | None = None
     severity_order: Annotated[tuple[Name, ...], Field(min_length=1)] = (
         "critical",
@@ -184,6 +209,11 @@ class Config(Record):
         return {schedule.name: schedule for schedule in self.schedules}
 
     @cached_property
+    def policy_named(self) -> dict[str, EscalationPolicy]:
+        """The escalation policies by name."""
+        return {policy.name: policy for policy in self.escalation_policies}
+
+    @cached_property
     def source_named(self) -> dict[str, Source]:
         """The sources by name."""
         return {source.name: source for source in self.sources}
@@ -199,11 +229,29 @@ class Config(Record):
     @cached_property
     def destinations(self) -> dict[str, Destination]:
         """Every destination by name."""
-        return {found.name: found for below in self._destinations.values() for found in reversed(below)}
+        below = [*self._destinations.values(), *([to for _, to in ways] for ways in self._contacts.values())]
+        return {found.name: found for group in below for found in reversed(group)}
 
     def destinations_of(self, receiver: str) -> list[Destination]:
         """Return the destinations of a receiver; none if there is no such receiver."""
         return self._destinations.get(receiver, [])
+
+    def contacts_of(self, person: str) -> list[tuple[timedelta, Destination]] | None:
+        """Return where a person is told, and how long after a step; None if there is no such person."""
+        return self._contacts.get(person)
+
+    @cached_property
+    def _contacts(self) -> dict[str, list[tuple[timedelta, Destination]]]:
+        known = {one.name: one for below in self._destinations.values() for one in below}
+        return {
+            person.name: [
+                (contact.after, _destination(contact.address[0], part, person.name, known))
+                for contact in person.contacts
+                if (config := contact.config(self.global_)) is not None
+                for part in config.parts()
+            ]
+            for person in self.people
+        }
 
     @cached_property
     def _destinations(self) -> dict[str, list[Destination]]:

@@ -35,7 +35,7 @@ from receiver.policy.incident import Happening, MessageEvent, Reason, State, Ver
 from receiver.policy.links import LASTS, Link, sign
 from receiver.policy.outbox import NotificationState, Outcome, Send, Wait, Withdraw
 from receiver.policy.throttle import UNKNOWN, breaker
-from receiver.store import incidents, outbox, throttles
+from receiver.store import escalations, incidents, outbox, throttles
 from receiver.store.database import DatabaseFailure, Db
 from receiver.templating import Rendered, TemplateFailure, Templates, plain
 
@@ -381,7 +381,7 @@ def release(db: Db, _config: Config, held: Sequence[tuple[Delivery, datetime]]) 
 
 def ask_again(db: Db, _config: Config, moments: Sequence[datetime]) -> list[int]:
     """Ask anew about whatever waits for a time to speak; hours and rules have changed."""
-    return [outbox.ask_again(db, now) for now in moments]
+    return [outbox.ask_again(db, now) + escalations.ask_again(db, now) for now in moments]
 
 
 def take_over(db: Db, _config: Config, moments: Sequence[datetime]) -> list[int]:

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from receiver.config import Config
-from receiver.pipeline import route
+from receiver.pipeline import follow, route
 from receiver.policy import grouping
 from receiver.policy.incident import Happening, Reason, State
 from receiver.policy.routing import Node
-from receiver.store import incidents, outbox
+from receiver.store import escalations, incidents, outbox
 from receiver.store.database import Db
 
 Row = dict[str, Any]
@@ -87,6 +87,13 @@ def save(db: Db, config: Config, drafts: Sequence[Draft], now: datetime) -> None
     """Write incidents, alerts, timelines, and what is owed."""
     for draft in drafts:
         _summarise(config, draft)
+    known_escalations = follow.load(db, drafts)
+    followed = [
+        (draft, follow.follow(config, draft, known_escalations.get(draft.row["id"], ()), now))
+        for draft in drafts
+    ]
+    for draft in drafts:
+        draft.row["review_at"] = _review_at(config, draft)
     opened = [draft for draft in drafts if draft.row["id"] is None]
     known = [draft for draft in drafts if draft.row["id"] is not None]
     ids = incidents.open_(db, [_without_id(draft.row) for draft in opened])
@@ -97,6 +104,7 @@ def save(db: Db, config: Config, drafts: Sequence[Draft], now: datetime) -> None
         db, [{**alert, "incident_id": draft.row["id"]} for draft in drafts for alert in draft.saved.values()]
     )
     _tell(db, config, drafts, now)
+    _escalate(db, followed)
     incidents.tell_timeline(
         db, [{**entry, "incident_id": draft.row["id"]} for draft in drafts for entry in draft.entries]
     )
@@ -122,7 +130,6 @@ def _summarise(config: Config, draft: Draft) -> None:
         row["routes"] = [node.name for node in draft.nodes]
     if row["state"] == State.RESOLVED:
         row["snoozed_until"] = None
-    row["review_at"] = _review_at(config, draft)
 
 
 def _review_at(config: Config, draft: Draft) -> datetime | None:
@@ -133,10 +140,21 @@ def _review_at(config: Config, draft: Draft) -> datetime | None:
     if row["state"] != State.RESOLVED:
         firing = draft.firing()
         moments += [alert["expires_at"] for alert in firing if alert["expires_at"] is not None]
-        moments += [row["snoozed_until"]] if row["snoozed_until"] is not None else []
+        moments += [row[name] for name in ("snoozed_until", "acknowledged_until") if row[name] is not None]
         if not firing:
             moments.append(row["last_seen_at"] + UNSEEN)  # truncated: others may fire unseen
     return min(moments, default=None)
+
+
+def _escalate(db: Db, followed: Sequence[tuple[Draft, Sequence[Row]]]) -> None:
+    """Write which policies begin and stop; their steps are taken when they are due, which may be now."""
+    changed = []
+    for draft, begun_or_stopped in followed:
+        changed += [{**row, "incident_id": draft.row["id"]} for row in begun_or_stopped]
+    if changed:
+        follow.count_turns(db, changed)
+        escalations.save(db, changed)
+        outbox.wake(db)
 
 
 def _tell(db: Db, config: Config, drafts: Sequence[Draft], now: datetime) -> None:
@@ -181,6 +199,10 @@ def _who(config: Config, draft: Draft, owed: Sequence[Row], talks: dict[str, Row
 def _explained(draft: Draft, to: dict[str, route.Target]) -> str:
     if not to and draft.row["revision"] > 1 and draft.reason not in OPENING:
         return f"{draft.reason}: nobody, for nobody was told before"
+    policies = [node for node in draft.nodes if node.escalation_policy]
+    if not to and policies and draft.reason in OPENING:
+        named = "; ".join(f"policy {node.escalation_policy} (route {node.name})" for node in policies)
+        return f"{draft.reason}: {named}"
     if not to:
         routes = ", ".join(draft.row["routes"])
         return f"{draft.reason}: nobody; the receivers of its routes ({routes}) have no destinations"

@@ -95,7 +95,7 @@ def where(incident: Row) -> str:
 
 def reason_text(reason: Reason, incident: Row) -> str:
     """Return why people are told, in a few words."""
-    if reason is Reason.ACKNOWLEDGED and incident["acknowledged_by"]:
+    if reason in {Reason.ACKNOWLEDGED, Reason.ESCALATED} and incident["acknowledged_by"]:
         how = f", {incident['acknowledged_how']}" if incident["acknowledged_how"] else ""
         return f"acknowledged by {incident['acknowledged_by']}{how}"
     if reason is Reason.ALL_RESOLVED and incident["firing"]:

@@ -7,6 +7,7 @@ from receiver import metrics
 from receiver.config import Config
 from receiver.pipeline.draft import UNSEEN, Draft, names, owe, save, with_alerts
 from receiver.policy import grouping
+from receiver.policy.durations import in_words
 from receiver.policy.incident import Event, Happening, Reason, State, after
 from receiver.store import incidents
 from receiver.store.database import Db
@@ -24,6 +25,7 @@ def _review(db: Db, config: Config, now: datetime) -> int:
     for draft in drafts:
         draft.touched = True
         _expire(draft, now)
+        _lapse(draft, now)
         _calm(config, draft, now)
         _wake(draft, now)
     save(db, config, drafts, now)
@@ -48,6 +50,19 @@ def _expire(draft: Draft, now: datetime) -> None:
         owe(draft, Reason.ALL_RESOLVED, now)
     elif over:
         owe(draft, Reason.SOME_RESOLVED, now)
+
+
+def _lapse(draft: Draft, now: datetime) -> None:
+    """Trigger again what was acknowledged so long ago, and still fires, that nobody may be on it."""
+    row = draft.row
+    until = row["acknowledged_until"]
+    if row["state"] != State.ACKNOWLEDGED or until is None or until > now:
+        return
+    by, since = row["acknowledged_by"], in_words(until - row["acknowledged_at"])
+    row.update(state=after(State.ACKNOWLEDGED, Event.UNACKNOWLEDGE))
+    row.update(acknowledged_at=None, acknowledged_by=None, acknowledged_how=None)
+    draft.line(now, Happening.UNACKNOWLEDGED, f"{by} acknowledged it {since} ago, and it still fires")
+    owe(draft, Reason.UNACKNOWLEDGED, now)
 
 
 def _calm(config: Config, draft: Draft, now: datetime) -> None:

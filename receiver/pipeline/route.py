@@ -91,7 +91,7 @@ def tell(
         if held is None:
             telling.added.append(owe(config, incident, target, reason, due=due, now=now))
         else:
-            telling.changed.append(_collapsed(config, held, incident, reason, due=due))
+            telling.changed.append(collapsed(config, held, incident, reason, due=due))
     if config.is_urgent(incident["severity"]):  # what goes before an urgent one must not keep it waiting
         known = {row["id"] for row in telling.changed}
         slow = [row for row in owed if not row["urgent"] and row["id"] not in known]
@@ -130,7 +130,8 @@ def fallback_at(config: Config, reason: Reason, due: datetime) -> datetime | Non
     return None if reason is Reason.FALLBACK else due + config.fallback_after
 
 
-def _collapsed(config: Config, row: Row, incident: Row, reason: Reason, *, due: datetime) -> Row:
+def collapsed(config: Config, row: Row, incident: Row, reason: Reason, *, due: datetime) -> Row:
+    """Return what is owed already, with what is to be said now as well."""
     earlier = Reason(row["reason"])
     urgent = row["urgent"] or config.is_urgent(incident["severity"])
     changed = {**row, "revision": incident["revision"], "urgent": urgent}

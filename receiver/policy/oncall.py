@@ -122,18 +122,16 @@ def next_change(
 
 def shifts(
     schedule: Schedule, overrides: Sequence[Override], intervals: Intervals, since: datetime, until: datetime
-) -> list[Shift]:
-    """Return who is on call from `since` to `until`, gaps included, in order and without holes.
+) -> Iterator[Shift]:
+    """Yield who is on call from `since` to `until`, gaps included, in order and without holes.
 
     The first shift begins at `since`; the last ends when it ends, which may be after `until`.
     """
-    found: list[Shift] = []
     at: datetime | None = since
     while at is not None and at < until:
         end = next_change(schedule, overrides, intervals, at)
-        found.append(Shift(*on_call(schedule, overrides, intervals, at), at, end))
+        yield Shift(*on_call(schedule, overrides, intervals, at), at, end)
         at = end
-    return found
 
 
 def _whose_turn(rotation: Rotation, where: tzinfo, intervals: Intervals, at: datetime) -> str | None:

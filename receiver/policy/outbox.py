@@ -98,7 +98,8 @@ def verdict(
             return Withdraw("resolved before it went out")
         if told and not send_resolved:
             return Withdraw("send_resolved is false")
-    if reason is not Reason.REPEAT_DUE and sent_revision is not None and sent_revision >= revision:
+    asks_again = reason is Reason.REPEAT_DUE or (reason is Reason.ESCALATED and state is State.TRIGGERED)
+    if not asks_again and sent_revision is not None and sent_revision >= revision:
         return Withdraw(SAID_ALREADY)
     if state is State.RESOLVED:
         return Withdraw("resolved") if reason is Reason.REPEAT_DUE else Send(MessageEvent.RESOLVED)

@@ -225,12 +225,15 @@ class Escalation(SQLModel, table=True):
     policy: str = Field(primary_key=True)  # its name in routing.yaml
     route: str  # the route that named it; its hours count
     frozen: dict[str, Any] = json_column()  # the policy as it was
+    channels: list[str] = json_column()  # of a drill: tell only these kinds; none: all
     turn: int  # counts the incidents of this policy; who is first in a round robin
-    begun: int  # how often it began: at the opening, and again after each acknowledgement that ended
-    reason: str  # policy.incident.Reason of its beginning, which its first step gives
+    begun: int  # how often it began: when the incident opened, and whenever it was triggered again
+    reason: str  # policy.incident.Reason of its beginning, which whoever is told first hears
     taken: int  # steps so far since it began, over all rounds
     reached: bool  # some step since it began had somebody to tell
-    next_step_at: datetime | None = None  # when the next step is due; None: there is none, and `why` says why
+    pending: list[dict[str, Any]] = json_column()  # later contacts of people who were told, with their times
+    step_at: datetime | None = None  # when the next step is due; None: there is none
+    next_step_at: datetime | None = None  # the first of step_at and what is pending; None: `why` says why
     why: str  # why there is no next step, or why it waits
 
 

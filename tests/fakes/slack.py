@@ -196,7 +196,7 @@ class FakeSlack(FakeHttp):
 
     def _update(self, content: dict[str, Any]) -> Reply:
         key = (content["channel"], content["ts"])
-        if not re.fullmatch(r"C[0-9]+", content["channel"]):
+        if not re.fullmatch(r"[CD][0-9]+", content["channel"]):
             return _failed("channel_not_found")  # chat.update takes ids, not names
         if key not in self.messages:
             return _failed("message_not_found")
