@@ -6,14 +6,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from receiver.config import Config
+from receiver.pipeline.duty import Duty
 from receiver.pipeline.facts import instant
+from receiver.pipeline.forecast import foresee
 from receiver.pipeline.route import breaks_through
 from receiver.policy import grouping, hours, muting, routing
 from receiver.policy.durations import format_duration
 from receiver.policy.matching import Labels
+from receiver.policy.oncall import Override
 from receiver.policy.routing import Node
 from receiver.terminal import PLAIN, Pen, printable
 
+NO_OVERRIDES: Mapping[str, Sequence[Override]] = {}
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 
@@ -58,8 +62,13 @@ def _telling(config: Config, node: Node, labels: Labels, at: datetime) -> Tellin
     return Telling(node, notify=is_open, why=why, tells_at=hours.opens_at(active, mute, due))
 
 
-def plan(config: Config, found: Sequence[Telling], at: datetime) -> list[dict[str, Any]]:
-    """Return who hears when if nobody acts, soonest first; a destination is told once."""
+def plan(
+    config: Config, found: Sequence[Telling], at: datetime, severity: str, duty: Duty
+) -> list[dict[str, Any]]:
+    """Return who hears when if nobody acts, soonest first; by receivers a destination is told once.
+
+    Of an escalation policy it is the first round.
+    """
     seen: set[str] = set()
     entries = []
     for tells_at, telling in _soonest_first(found):
@@ -68,15 +77,38 @@ def plan(config: Config, found: Sequence[Telling], at: datetime) -> list[dict[st
         destinations = [name for name in named if name not in seen]
         seen.update(destinations)
         if destinations:
-            entries.append({
-                "after": format_duration(_readable(tells_at - at)),
-                "at": instant(tells_at),
-                "to": receiver,
-                "destinations": destinations,
-                "route": telling.node.name,
-                "why": telling.why,
-            })  # fmt: skip
-    return entries
+            entries.append(_entry(tells_at, at, receiver, destinations, telling, telling.why))
+        entries += _steps(config, telling, tells_at, at, severity, duty)
+    return sorted(entries, key=lambda entry: datetime.fromisoformat(entry["at"]))
+
+
+def _entry(
+    tells_at: datetime, at: datetime, to: str, destinations: Sequence[str], telling: Telling, why: str
+) -> dict[str, Any]:
+    return {
+        "after": format_duration(_readable(tells_at - at)),
+        "at": instant(tells_at),
+        "to": to,
+        "destinations": list(destinations),
+        "route": telling.node.name,
+        "why": why,
+    }
+
+
+def _steps(
+    config: Config, telling: Telling, tells_at: datetime, at: datetime, severity: str, duty: Duty
+) -> Iterator[dict[str, Any]]:
+    """Yield an entry for each receiver or person of each step."""
+    policy = config.policy_named.get(telling.node.escalation_policy or "")
+    if policy is None:
+        return
+    first = policy.steps[0].after
+    told = foresee(config, duty, telling.node, policy, severity=severity, taken=0, step_at=tells_at + first)
+    together: dict[tuple[datetime, str, str], list[str]] = {}
+    for one in told:
+        together.setdefault((one.at, one.page.to, one.why), []).append(one.page.destination)
+    for (moment, to, why), destinations in together.items():
+        yield _entry(moment, at, to, destinations, telling, why)
 
 
 def _soonest_first(found: Sequence[Telling]) -> Iterator[tuple[datetime, Telling]]:
@@ -89,8 +121,11 @@ def _readable(duration: timedelta) -> timedelta:
     return duration - duration % SECOND if duration >= MINUTE else duration
 
 
-def explain(config: Config, labels: Labels, at: datetime, firing: Sequence[Labels] = ()) -> dict[str, Any]:
-    """Return the whole answer as plain data."""
+def explain(
+    config: Config, labels: Labels, at: datetime, firing: Sequence[Labels] = (),
+    overrides: Mapping[str, Sequence[Override]] = NO_OVERRIDES,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the whole answer as plain data; `overrides` of schedules are by schedule."""
     at = at.astimezone(UTC)
     found = tellings(config, labels, at, firing)
     first = found[0].node
@@ -104,11 +139,12 @@ def explain(config: Config, labels: Labels, at: datetime, firing: Sequence[Label
         "notify": any(telling.notify for telling in found),
         "grouped_by": "the group labels of Alertmanager" if first.group_by is None else grouped_by,
         "tellings": [
-            {"route": one.node.name, "receiver": one.node.receiver, "notify": one.notify, "why": one.why,
+            {"route": one.node.name, "receiver": one.node.receiver,
+             "escalation_policy": one.node.escalation_policy, "notify": one.notify, "why": one.why,
              "at": instant(one.tells_at), "repeats": format_duration(one.node.repeat_interval)}
             for one in found
         ],
-        "plan": plan(config, found, at),
+        "plan": plan(config, found, at, config.severity_of(labels), Duty(config, overrides)),
         "tree": routing.explain(config.tree, labels),
     }  # fmt: skip
 
@@ -142,17 +178,23 @@ def _wait(duration: timedelta) -> str:
 def _tree(answer: Mapping[str, Any], pen: Pen) -> list[str]:
     """Return a line for each node that was asked or passed over, drawn as a tree."""
     nodes = answer["tree"]
-    receivers = iter([one["receiver"] for one in answer["tellings"]])  # the order of the nodes that take it
+    leads = iter([_leads_to(one) for one in answer["tellings"]])  # the order of the nodes that take it
     rows = list(zip(_branches([node["path"] for node in nodes]), nodes, strict=True))
     width = max(len(branch) + len(_title(node)) for branch, node in rows)
     lines = []
     for branch, node in rows:
         room = " " * (width - len(branch) - len(_title(node)))
         mark, title = _marked(node, pen)
-        leads_to = printable(f" → {next(receivers) or 'no receiver'}") if node["taken"] else ""
+        leads_to = printable(f" → {next(leads)}") if node["taken"] else ""
         why = pen.faint(printable(node["why"]))
         lines.append(f"  {pen.faint(branch)}{mark} {title}{room}  {why}{leads_to}")
     return lines
+
+
+def _leads_to(telling: Mapping[str, Any]) -> str:
+    policy = telling["escalation_policy"]
+    ways = [telling["receiver"], f"policy {policy}" if policy else None]
+    return " and ".join(way for way in ways if way) or "no receiver"
 
 
 def _title(node: Mapping[str, Any]) -> str:
@@ -210,6 +252,8 @@ def _plan(answer: Mapping[str, Any], at: datetime, pen: Pen) -> list[str]:
         when = f"{_moment(told_at)}  {_wait(told_at - at):>8}"
         to = printable(f"{entry['to']} ({', '.join(entry['destinations'])})")
         again = f", then every {repeats[entry['route']]} until someone acknowledges"
+        if entry["why"].startswith("step "):
+            again = f"  {printable(entry['why'])}"
         rows.append(f"  {pen.strong(when)}  {to}{pen.faint(again)}")
     return rows or [f"  {pen.bad('nobody')}: {_why_nobody(answer)}"]
 

@@ -84,7 +84,7 @@ def test_the_keys_of_the_answer_are_a_contract():
         "notify": True,
         "grouped_by": {"alertname": "HighLatency"},
         "tellings": [
-            {"route": name, "receiver": "ops", "notify": True, "why": "open", "at": "2026-03-09T10:00:00Z", "repeats": "4h"}
+            {"route": name, "receiver": "ops", "escalation_policy": None, "notify": True, "why": "open", "at": "2026-03-09T10:00:00Z", "repeats": "4h"}
             for name in ("inner", "route.routes[5].routes[1]")
         ],
         "plan": [

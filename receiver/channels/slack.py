@@ -80,7 +80,7 @@ ADVICE = {
 BROADCAST = {  # a thread notifies only those who follow it; these ask someone to act
     *(Reason.NEW_ALERTS, Reason.MORE_SEVERE, Reason.REOPENED),
     *(Reason.UNACKNOWLEDGED, Reason.REPEAT_DUE, Reason.FALLBACK),
-    *(Reason.ESCALATED, Reason.SNOOZE_OVER),
+    *(Reason.ESCALATED, Reason.ASSIGNED, Reason.SNOOZE_OVER),
 }
 
 

@@ -22,7 +22,6 @@ class ConfigError(Exception):
 
 LATER = "there is no such channel yet; use slack_configs or webhook_configs"
 HINTS = {  # what people bring from alertmanager.yml
-    "global": "addresses and tokens are written at each receiver here",
     "templates": "messages come from the templates that are shipped; remove it",
     "mute_time_intervals": "write it under time_intervals",
     "tracing": "there are no traces yet; remove it",

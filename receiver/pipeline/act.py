@@ -43,6 +43,8 @@ class Action:
     via: str | None = None  # the channel kind it came through; None: the pages or the API
     key: str | None = None  # of the service's event; a second one with the same key changes nothing
     until: datetime | None = None  # of a snooze
+    person: str | None = None  # to whom it is assigned
+    adds: bool = False  # and the policies at work go on as well
     said_at: datetime | None = None  # when the person said it, where that is long before we heard
 
 
@@ -96,6 +98,9 @@ def _apply(db: Db, draft: Draft, action: Action, paged_at: Mapping[int, datetime
         return
     if action.verb is Verb.SNOOZE:
         _snooze(draft, action)
+        return
+    if action.verb in {Verb.ESCALATE, Verb.ASSIGN}:
+        _ask_for_more(draft, action)
         return
     row = draft.row
     state = after(State(row["state"]), Event(action.verb))
@@ -151,6 +156,29 @@ def _snooze(draft: Draft, action: Action) -> None:
     said = f": {action.text}" if action.text else ""
     draft.line(action.at, Happening.SNOOZED, f"snoozed until {facts.instant(until)}{said}", action.actor)
     owe(draft, Reason.SNOOZED, action.at)
+
+
+def _ask_for_more(draft: Draft, action: Action) -> None:
+    """Let the next step be taken now, or somebody be told; whoever was on it is no longer."""
+    row = draft.row
+    if row["state"] == State.RESOLVED:
+        return
+    said = f": {action.text}" if action.text else ""
+    if action.verb is Verb.ASSIGN and action.person is not None:
+        draft.assigned.append((action.person, action.adds))
+        how = "added" if action.adds else "assigned to"
+        draft.line(action.at, Happening.ASSIGNED, f"{how} {action.person}{said}", action.actor)
+    elif action.verb is Verb.ESCALATE:
+        draft.is_escalated = True
+        draft.line(action.at, Happening.ESCALATED, f"the next step is taken now{said}", action.actor)
+    else:
+        return  # assigned to nobody, as a button that we never made could say
+    draft.touched = True
+    if row["state"] == State.ACKNOWLEDGED and not action.adds:
+        row.update(state=after(State.ACKNOWLEDGED, Event.UNACKNOWLEDGE), snoozed_until=None)
+        row.update(acknowledged_at=None, acknowledged_by=None, acknowledged_how=None)
+        owe(draft, Reason.UNACKNOWLEDGED, action.at)
+    row["snoozed_until"] = None
 
 
 def _note(db: Db, draft: Draft, action: Action) -> None:

@@ -44,6 +44,8 @@ class Draft:
     reason: Reason | None = None
     touched: bool = False
     channels: tuple[str, ...] = ()  # of a drill: tell only these
+    is_escalated: bool = False  # a person asked for the next step
+    assigned: list[tuple[str, bool]] = field(default_factory=list)  # to whom, and whether besides the others
 
     def line(self, at: datetime, kind: Happening, text: str, actor: str | None = None) -> None:
         """Add a line to the timeline."""

@@ -85,6 +85,12 @@ def _is_due(row: Row, now: datetime) -> bool:
     return row["next_step_at"] is not None and row["next_step_at"] <= now
 
 
+def _asks_for_people(row: Row, incident: Row) -> bool:
+    """Return whether the escalation goes on; who is added to what somebody is on hears of it all the same."""
+    is_added = row["reason"] == Reason.ASSIGNED and incident["state"] == State.ACKNOWLEDGED
+    return bool(incident["state"] == State.TRIGGERED) or is_added
+
+
 class _Stage:
     """One batch of steps."""
 
@@ -99,7 +105,7 @@ class _Stage:
     def step(self, row: Row, incident: Row, alerts: Sequence[Row]) -> None:
         """Do what is due of one escalation."""
         node = self._nodes.get(row["route"], self._config.tree)
-        if incident["state"] != State.TRIGGERED:
+        if not _asks_for_people(row, incident):
             self.done.escalations.append(stopped(row, f"the incident is {incident['state']}"))
             return
         wait = self._held(node, incident, alerts)

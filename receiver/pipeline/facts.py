@@ -35,6 +35,7 @@ REASON_TEXTS = {
     Reason.UNACKNOWLEDGED: "nobody is on it any more",
     Reason.NOTE: "a note was added",
     Reason.ESCALATED: "nobody acknowledged it in time",
+    Reason.ASSIGNED: "it was given to you",
     Reason.SNOOZED: "snoozed for a while",
     Reason.SNOOZE_OVER: "the snooze is over, and it still fires",
     Reason.REPEAT_DUE: "still firing, and nobody is on it",

@@ -25,6 +25,7 @@ Row = dict[str, Any]
 TRIGGERED_AGAIN = {Reason.UNACKNOWLEDGED, Reason.SNOOZE_OVER}  # whoever was asked is asked again
 OPENED_AGAIN = {Reason.REOPENED, Reason.MORE_SEVERE}  # the policies of its routes are, as they are now
 CHANGES_QUIET = {Reason.NEW_ALERTS, Reason.MORE_SEVERE}  # what waited for hours may break through now
+ASSIGNED_WAIT = timedelta(minutes=15)  # for whom it was assigned to, before the policies begin again
 BEGINS = {Reason.FIRST, Reason.NEW_ALERTS, *OPENED_AGAIN, *TRIGGERED_AGAIN}
 
 
@@ -51,7 +52,10 @@ def follow(config: Config, draft: "Draft", known: Sequence[Row], now: datetime) 
     row["acknowledged_until"] = _acknowledged_until(row, known)
     why = _why_stopped(row)
     if why is not None:
-        return [stopped(one, why) for one in known if one["next_step_at"] is not None]
+        stops = [stopped(one, why) for one in known if one["next_step_at"] is not None]
+        return stops + [_assigned(draft, its, person, now) for person, _ in draft.assigned]
+    if draft.is_escalated or draft.assigned:
+        return _asked_for(draft, its, now)
     if draft.reason not in BEGINS:
         return []
     found = []
@@ -66,6 +70,41 @@ def follow(config: Config, draft: "Draft", known: Sequence[Row], now: datetime) 
         ):
             found.append(_begun(draft, its.get(name), config.policy_named[name], node, now))
     return found
+
+
+def _asked_for(draft: "Draft", its: Mapping[str, Row], now: datetime) -> list[Row]:
+    """Return what a person's wish makes of the escalations: the next step now, or somebody who is told."""
+    found = dict(its)
+    for name, row in its.items():
+        policy = EscalationPolicy.model_validate(row["frozen"])
+        if draft.is_escalated and step_after(policy, row["taken"]) is None:
+            row = begun_again(row, Reason.ESCALATED, now)  # noqa: PLW2901 - it goes round once more
+        if draft.is_escalated:
+            found[name] = {**row, "step_at": now, "next_step_at": now, "why": ""}
+        elif not all(adds for _, adds in draft.assigned):
+            found[name] = begun_again(row, Reason.ESCALATED, now + ASSIGNED_WAIT)
+    for person, _ in draft.assigned:
+        row = _assigned(draft, its, person, now)
+        found[row["policy"]] = row
+    return [row for name, row in found.items() if row is not its.get(name)]
+
+
+def _assigned(draft: "Draft", its: Mapping[str, Row], person: str, now: datetime) -> Row:
+    """Return an escalation of one step, which tells one person; no route's hours hold it."""
+    policy = EscalationPolicy.model_validate(
+        {"name": f"assigned to {person}", "steps": [{"notify": [{"person": person}]}]}
+    )
+    known = its.get(policy.name)
+    return {
+        "incident_id": draft.row["id"],
+        "policy": policy.name,
+        "route": "",
+        "frozen": policy.model_dump(mode="json", exclude_defaults=True),
+        "channels": [],
+        "turn": 0,
+        "begun": known["begun"] + 1 if known else 1,
+        **_from_the_first(policy, Reason.ASSIGNED, now),
+    }
 
 
 def _why_stopped(row: Row) -> str | None:

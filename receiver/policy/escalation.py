@@ -127,13 +127,18 @@ def in_turn(step: Step, turn: int) -> Iterator[Whom]:
 
 
 def plan(
-    policy: EscalationPolicy, taken: int, step_at: datetime, reaches: Reaches[Told]
-) -> Iterator[tuple[datetime, Taken[Told]]]:
-    """Yield what will happen, and when, if nobody acts."""
-    at: datetime = step_at
-    while step_after(policy, taken) is not None:
+    policy: EscalationPolicy, taken: int, step_at: datetime, reaches: Reaches[Told],
+    opens: Callable[[datetime], datetime | None],
+) -> Iterator[tuple[datetime, Taken[Told]]]:  # fmt: skip
+    """Yield what will happen, and when, if nobody acts, to the end of the round.
+
+    `opens` says from when on the route may speak, at that moment or later; None: never.
+    """
+    turn = taken // len(policy.steps)
+    at = opens(step_at)
+    while at is not None and taken // len(policy.steps) == turn:
         following = take(policy, taken, at, reaches)
         yield at, following
         if following.wait is None:
             return
-        taken, at = following.number, at + following.wait
+        taken, at = following.number, opens(at + following.wait)

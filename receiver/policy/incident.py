@@ -45,6 +45,8 @@ class Verb(StrEnum):
     UNACKNOWLEDGE = "unacknowledge"
     RESOLVE = "resolve"
     SNOOZE = "snooze"
+    ESCALATE = "escalate"
+    ASSIGN = "assign"
     NOTE = "note"
 
 
@@ -69,6 +71,7 @@ class Reason(StrEnum):
     UNACKNOWLEDGED = "unacknowledged"  # a person gave it back
     NOTE = "note"  # a person wrote a note
     ESCALATED = "escalated"  # nobody acknowledged it in time
+    ASSIGNED = "assigned"  # a person gave it to somebody
     SNOOZED = "snoozed"  # a person wants quiet for a while
     SNOOZE_OVER = "snooze_over"  # the quiet is over, and it still fires
     REPEAT_DUE = "repeat_due"  # still triggered, a reminder is due
@@ -93,6 +96,8 @@ class Happening(StrEnum):
     ACKNOWLEDGED = "acknowledged"  # a person is on it
     UNACKNOWLEDGED = "unacknowledged"  # a person gave it back
     NOTE = "note"  # a person wrote something down
+    ESCALATED = "escalated"  # a person asked for the next step
+    ASSIGNED = "assigned"  # a person gave it to somebody
     SNOOZED = "snoozed"  # a person wants quiet for a while
     SNOOZE_OVER = "snooze_over"  # the quiet is over
     OWED = "owed"  # a destination is to be told

@@ -32,6 +32,7 @@ IMMEDIATE = {  # what does not wait for group_interval
     Reason.SNOOZED,
     Reason.SNOOZE_OVER,
     Reason.ESCALATED,
+    Reason.ASSIGNED,
     Reason.FALLBACK,
 }
 SAID_ALREADY = "an earlier message already said it"
@@ -39,6 +40,7 @@ PAGES = {
     *(Reason.FIRST, Reason.REPEAT_DUE, Reason.NEW_ALERTS, Reason.REOPENED, Reason.FLAPPING),
     *(Reason.ESCALATED, Reason.SNOOZE_OVER),
 }
+ASKS_AGAIN = {Reason.ESCALATED, Reason.ASSIGNED}  # told before or not, while nobody is on it
 SNOOZABLE = {  # what a snooze holds back; what people say, what grows worse and the end are told at once
     *(Reason.FIRST, Reason.REPEAT_DUE, Reason.NEW_ALERTS, Reason.SOME_RESOLVED, Reason.FLAPPING),
     *(Reason.ESCALATED, Reason.FALLBACK),
@@ -98,7 +100,7 @@ def verdict(
             return Withdraw("resolved before it went out")
         if told and not send_resolved:
             return Withdraw("send_resolved is false")
-    asks_again = reason is Reason.REPEAT_DUE or (reason is Reason.ESCALATED and state is State.TRIGGERED)
+    asks_again = reason is Reason.REPEAT_DUE or (reason in ASKS_AGAIN and state is State.TRIGGERED)
     if not asks_again and sent_revision is not None and sent_revision >= revision:
         return Withdraw(SAID_ALREADY)
     if state is State.RESOLVED:

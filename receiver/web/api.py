@@ -1,6 +1,8 @@
 """What can a program ask, and tell us to do? JSON, described by /openapi.json."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from secrets import token_hex
 from typing import Annotated, Any
 
@@ -8,17 +10,20 @@ from fastapi import APIRouter, Body, Depends, HTTPException, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from receiver.channels import KINDS
+from receiver.config import Config
 from receiver.explain import explain
+from receiver.pipeline import forecast
 from receiver.pipeline.act import Action
 from receiver.pipeline.drill import Exercise, receipt
+from receiver.pipeline.duty import Duty
 from receiver.pipeline.facts import alert_facts, incident_facts, instant, runbook_url
 from receiver.pipeline.replay import Again
 from receiver.policy.durations import Duration, parse_duration
-from receiver.policy.incident import State, Verb
+from receiver.policy.incident import Reason, State, Verb
 from receiver.policy.matching import matches
 from receiver.policy.outbox import NotificationState
 from receiver.services import Services
-from receiver.store import incidents, outbox, payloads
+from receiver.store import escalations, incidents, outbox, overrides, payloads
 from receiver.store.database import Db
 from receiver.web import shapes
 from receiver.web.common import MOST_ITEMS, USUAL_ITEMS, actor_of, clean, cursor, matchers, page, services_of
@@ -55,6 +60,8 @@ class Said(BaseModel):
 
     actor: str | None = Field(default=None, max_length=100, description="Who acts.")
     text: str = Field(default="", max_length=10_000, description="Why; for `note`, the note.")
+    person: str | None = Field(default=None, max_length=100, description="For `assign`: who hears of it.")
+    add: bool = Field(default=False, description="For `assign`: the escalation goes on as well.")
     until: Instant | None = Field(
         default=None,
         lt=LATEST,
@@ -142,13 +149,14 @@ async def list_incidents(
 )
 async def show_incident(services: Held, incident_id: int) -> dict[str, Any]:
     """Return an incident with its alerts, timeline, notifications and plan."""
-    found = await services.read(whole, incident_id, services.settings.base_url)
+    now, base_url = services.clock.now(), services.settings.base_url
+    found = await services.read(whole, services.config, incident_id, base_url, now)
     if found is None:
         raise HTTPException(404, f"there is no incident {incident_id}")
     return found
 
 
-def whole(db: Db, incident_id: int, base_url: str) -> dict[str, Any] | None:
+def whole(db: Db, config: Config, incident_id: int, base_url: str, now: datetime) -> dict[str, Any] | None:
     """Return an incident in full, None where there is no such.
 
     In full, `alerts` is the list of them; the counts of the short form are `alert_counts`.
@@ -166,17 +174,26 @@ def whole(db: Db, incident_id: int, base_url: str) -> dict[str, Any] | None:
         "alerts": [alert_facts(alert) for alert in alerts],
         "timeline": [_line(line) for line in incidents.timeline(db, incident_id)],
         "notifications": [notification_facts(one) for one in notifications],
-        "plan": [
-            {
-                "at": instant(one["due_at"]),
-                "to": one["destination"],
-                "reason": one["reason"],
-                "why": one["why"],
-            }
-            for one in notifications
-            if one["state"] == NotificationState.OWED
-        ],
+        "plan": _plan(db, config, row, notifications, now),
     }
+
+
+def _plan(
+    db: Db, config: Config, row: dict[str, Any], notifications: Sequence[dict[str, Any]], now: datetime
+) -> list[dict[str, Any]]:
+    """Return what is owed, and whom the escalation policies tell next; soonest first."""
+    duty = Duty(config, overrides.by_schedule(db, now))
+    steps = forecast.of_incident(config, duty, row, escalations.of(db, [row["id"]]).get(row["id"], ()))
+    found = [
+        {"at": one["due_at"], "to": one["destination"], "reason": one["reason"], "why": one["why"]}
+        for one in notifications
+        if one["state"] == NotificationState.OWED
+    ]
+    found += [
+        {"at": one.at, "to": one.page.destination, "reason": Reason.ESCALATED, "why": one.why}
+        for one in steps
+    ]
+    return [{**one, "at": instant(one["at"])} for one in sorted(found, key=itemgetter("at"))]
 
 
 def _line(line: dict[str, Any]) -> dict[str, Any]:
@@ -211,7 +228,7 @@ def notification_facts(row: dict[str, Any]) -> dict[str, Any]:
     "/api/v1/incidents/{incident_id}/{action}",
     tags=["incidents"],
     summary="Act on an incident.",
-    responses=described(shapes.Incident, 403, 404, 413, 422, 503),
+    responses=described(shapes.Incident, 403, 404, 409, 413, 422, 503),
 )
 async def act_on_incident(
     services: Held, incident_id: int, action: Verb, said: Annotated[Said | None, Body()] = None
@@ -223,11 +240,36 @@ async def act_on_incident(
     now = services.clock.now()
     if said.until is not None and said.until <= now:
         raise HTTPException(422, "until: lies in the past; write a time that is still to come")
-    wish = Action(incident_id, action, actor_of(said.actor), clean(said.text), now, until=said.until)
+    if action is Verb.ASSIGN:
+        assignable(services.config, said.person)
+    if action is Verb.ESCALATE:
+        await _has_steps(services, incident_id)
+    wish = Action(
+        incident_id, action, actor_of(said.actor), clean(said.text), now, until=said.until,
+        person=said.person, adds=said.add,
+    )  # fmt: skip
     row = await services.act(wish)
     if row is None:
         raise HTTPException(404, f"there is no incident {incident_id}")
     return incident_facts(row, services.settings.base_url)
+
+
+def assignable(config: Config, person: str | None) -> str:
+    """Return the person; refuse one who cannot be told."""
+    contacts = config.contacts_of(person or "")
+    if person is None or contacts is None:
+        known = ", ".join(one.name for one in config.people) or "none yet; write them under `people`"
+        raise HTTPException(422, f"person: name one of the people in routing.yaml: {known}")
+    if not contacts:
+        raise HTTPException(422, f"person: {person} has no contact that can be told")
+    return person
+
+
+async def _has_steps(services: Services, incident_id: int) -> None:
+    """Refuse to escalate what no policy is at work on; one that is unknown is refused later."""
+    row = await services.read(incidents.find, incident_id)
+    if row is not None and not await services.read(escalations.of, [incident_id]):
+        raise HTTPException(409, f"no escalation policy is at work on incident {incident_id}; assign it")
 
 
 @router.get(
@@ -294,11 +336,13 @@ async def list_quarantine(
     "/api/v1/explain",
     tags=["explain"],
     summary="Who would hear of this, when, and why?",
-    responses=described(shapes.Explanation, 403, 413, 422),
+    responses=described(shapes.Explanation, 403, 413, 422, 503),
 )
 async def explain_alert(services: Held, question: Question) -> dict[str, Any]:
     """Return which routes match, which do not and why, whether hours are open, and the plan."""
-    return explain(services.config, question.labels, question.at or services.clock.now())
+    at = question.at or services.clock.now()
+    taken_over = await services.read(overrides.by_schedule, at)
+    return explain(services.config, question.labels, at, overrides=taken_over)
 
 
 @router.post(
@@ -321,7 +365,8 @@ async def hold_drill(services: Held, wish: Annotated[Wish | None, Body()] = None
     labels = {"alertname": DRILL_LABELS["alertname"], **labels}
     annotations = {clean(name): clean(value) for name, value in wish.annotations.items()}
     annotations = annotations or {"summary": "A drill: nothing is wrong, and nothing needs to be done."}
-    answer = explain(services.config, labels, now)
+    taken_over = await services.read(overrides.by_schedule, now)
+    answer = explain(services.config, labels, now, overrides=taken_over)
     if wish.dry_run:
         return {"drill_id": None, "incident_id": None, "plan": answer["plan"], "links": {}}
     drill_id = token_hex(8)

@@ -131,10 +131,10 @@ class Notifications(Page):
 
 
 class Owed(Shape):
-    """What will be said next, and to whom."""
+    """What will be said next, and to whom, if nobody acts."""
 
     at: AwareDatetime
-    to: str
+    to: str = Field(description="The destination.")
     reason: Reason
     why: str
 
@@ -171,7 +171,7 @@ class Planned(Shape):
 
     after: str
     at: AwareDatetime
-    to: str = Field(description="The receiver.")
+    to: str = Field(description="The receiver or the person.")
     destinations: list[str]
     route: str
     why: str
@@ -182,6 +182,7 @@ class Telling(Shape):
 
     route: str
     receiver: str | None
+    escalation_policy: str | None
     notify: bool
     why: str
     at: AwareDatetime | None = Field(description="When it may speak; null: never.")

@@ -34,6 +34,7 @@ class Branch:
     name: str
     depth: int
     receiver: str | None
+    policy: str | None  # the escalation policy that it names
     taken: bool
     why: str  # why the route matched, or did not
     answers: tuple[Answer, ...] = ()
@@ -82,6 +83,7 @@ def branches(config: Config, alerts: Sequence[Facts], notifications: Sequence[Fa
                 name=node.name,
                 depth=node.path.count(".routes["),
                 receiver=node.receiver,
+                policy=node.escalation_policy,
                 taken=taken,
                 why=answer["why"],
                 answers=_answers(config, node, by_destination) if taken else (),
@@ -121,9 +123,10 @@ def _explained(tree: Node, label_sets: Iterable[Mapping[str, str]]) -> dict[str,
 
 
 def _answers(config: Config, node: Node, rows: Mapping[str, list[Facts]]) -> tuple[Answer, ...]:
-    if node.receiver is None:
-        return ()
-    names = [one.name for one in config.destinations_of(node.receiver)]
+    names = [one.name for one in config.destinations_of(node.receiver or "")]
+    if node.escalation_policy:
+        told = [name for name, its in rows.items() if any(row["route"] == node.name for row in its)]
+        names = list(dict.fromkeys([*names, *told]))
     return tuple(_answer(name, node.name, rows.get(name, [])) for name in names)
 
 

@@ -13,11 +13,11 @@ from starlette.requests import ClientDisconnect
 
 from receiver.pipeline.act import Action
 from receiver.policy.grouping import in_common
-from receiver.policy.incident import State, Verb
+from receiver.policy.incident import Reason, State, Verb
 from receiver.services import Services
 from receiver.store import overview
 from receiver.web import told
-from receiver.web.api import hold_drill, list_incidents, whole
+from receiver.web.api import assignable, hold_drill, list_incidents, whole
 from receiver.web.common import actor_of, clean, services_of
 from receiver.web.pages import FILES, moment, page, tone
 
@@ -132,7 +132,8 @@ def _shown(services: Services, incident: Facts, now: datetime) -> Facts:
 async def show_incident(services: Held, incident_id: str, tocsin_name: Name = "") -> HTMLResponse:
     """Return the page of one incident."""
     id_ = _number(incident_id)
-    found = await services.read(whole, id_, services.settings.base_url) if id_ is not None else None
+    asked = (services.config, id_, services.settings.base_url, services.clock.now())
+    found = await services.read(whole, *asked) if id_ is not None else None
     if found is None:
         return _error(
             services, 404, "There is no such incident", "It may have been removed with old history."
@@ -153,6 +154,9 @@ def _full(services: Services, found: Facts) -> Facts:
         "not_taken": [branch for branch in branches if not branch.taken],
         "others": told.others(config, branches, found["notifications"]),
         "fallback": config.fallback_receiver,
+        "next": [one for one in found["plan"] if one["reason"] == Reason.ESCALATED],
+        "can_escalate": any(branch.policy for branch in branches if branch.taken),
+        "people": [one.name for one in config.people if config.contacts_of(one.name)],
     }
 
 
@@ -192,7 +196,14 @@ async def act(request: Request, services: Held, incident_id: str, verb: str) -> 
         return _error(
             services, 422, "A note needs words", "Go back, write what others should know, and add it."
         )
-    row = await services.act(Action(id_, Verb(verb), actor_of(name), text, services.clock.now()))
+    person = None
+    if verb == Verb.ASSIGN:
+        try:
+            person = assignable(services.config, clean(form.get("person", "")))
+        except HTTPException as error:
+            return _error(services, error.status_code, "That person cannot be told", str(error.detail))
+    now = services.clock.now()
+    row = await services.act(Action(id_, Verb(verb), actor_of(name), text, now, person=person))
     if row is None:
         return _error(
             services, 404, "There is no such incident", "It may have been removed with old history."

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receiver.config import ConfigError, load, parse
+from receiver.config.shared import Global
 
 ROUTE = "route: {receiver: ops}"
 RECEIVERS = "receivers: [{name: ops, console_configs: [{}]}]"
@@ -45,7 +46,7 @@ def in_slack(line):
         pytest.param(in_slack("rate_limit: {count: 1, per: 2d}"), "5:37: receivers[0].slack_configs[0].rate_limit.per: must be between 1ms and 1d; say how many messages that is with `count`", id="a limit for longer than a day"),
         # keys
         pytest.param(at_the_top("reciever: x"), '3:1: reciever: is not a known key; did you mean "receivers"?', id="a key with a slip in it"),
-        pytest.param(at_the_top("global: {}"), "3:1: global: is not a known key; addresses and tokens are written at each receiver here", id="a part of alertmanager.yml that has no meaning here"),
+        pytest.param(at_the_top("global: {resolve_timeout: 5m}"), "3:10: global.resolve_timeout: is not a known key; the keys here are " + ", ".join(sorted(Global.model_fields)), id="a part of alertmanager.yml that has no meaning here"),
         pytest.param(at_the_top("mute_time_intervals: []"), "3:1: mute_time_intervals: is not a known key; write it under time_intervals", id="a part of alertmanager.yml that is called otherwise here"),
         pytest.param(in_route("foo: 1"), "6:7: route.routes[0].foo: is not a known key; the keys here are active_time_intervals, break_through, continue, escalation_policy, group_by, group_interval, group_wait, labels, match, match_re, matchers, mute_time_intervals, name, outside, receiver, repeat_interval, routes", id="a key that is near to nothing"),
         pytest.param(in_route("recevier: ops"), '6:7: route.routes[0].recevier: is not a known key; did you mean "receiver"?', id="a key with a slip in a route"),
@@ -83,7 +84,7 @@ def in_slack(line):
         pytest.param(in_route("receiver: opps"), '6:17: route.routes[0].receiver: the receiver "opps" is not defined; did you mean "ops"?', id="a receiver with a slip in it"),
         pytest.param(in_route("receiver: database"), '6:17: route.routes[0].receiver: the receiver "database" is not defined; define it under receivers', id="a receiver that is not there"),
         pytest.param(in_route("mute_time_intervals: [nights]"), '6:29: route.routes[0].mute_time_intervals[0]: the time interval "nights" is not defined; define it under time_intervals', id="a time interval that is not there"),
-        pytest.param(in_route("escalation_policy: page"), '6:26: route.routes[0].escalation_policy: the escalation policy "page" is not defined; escalation policies do not exist yet, name a receiver', id="an escalation policy"),
+        pytest.param(in_route("escalation_policy: page"), '6:26: route.routes[0].escalation_policy: the escalation policy "page" is not defined; define it under escalation_policies', id="an escalation policy"),
         pytest.param(at_the_top("fallback: opps"), '3:11: fallback: the receiver "opps" is not defined; did you mean "ops"?', id="a fallback that is not there"),
         pytest.param(in_route("break_through: kritical"), '6:22: route.routes[0].break_through: the severity "kritical" is not in severity_order; did you mean "critical"?', id="a severity with a slip in it"),
         pytest.param(at_the_top("severity_order: [a, b, a]\n").replace("receiver: ops", "receiver: ops, break_through: a"), '3:24: severity_order[2]: "a" is listed twice; keep one', id="a severity twice"),

@@ -253,3 +253,169 @@ async def test_what_gets_worse_than_what_was_acknowledged_pages_anew(paged: Worl
     paged.slack.expect("UANA", "DiskFull")
     assert (await paged.incident(incident))["state"] == "triggered"
     assert "it got worse than what was acknowledged" in await paged.timeline(incident)
+
+
+async def test_the_next_step_can_be_asked_for(paged: World) -> None:
+    """Whoever needs help takes the next step now; who was on it is asked again."""
+    incident = await paged.alertmanager.fires("DiskFull", severity="critical")
+    await paged.acknowledge(incident)
+    paged.slack.unseen.clear()
+
+    found = await paged.act(incident, "escalate", actor="ana", text="I need help")
+
+    assert found["state"] == "triggered"
+    paged.slack.expect("UBO", "DiskFull")
+    paged.slack.expect("#ops", "DiskFull")
+    assert "escalated: the next step is taken now: I need help" in await paged.timeline(incident)
+
+
+async def test_after_the_last_step_it_goes_round_once_more(paged: World) -> None:
+    """Asked for when every step was taken, the next step is the first."""
+    incident = await paged.alertmanager.fires("DiskFull", severity="critical")
+    await paged.fast_forward(hours=2)
+    paged.slack.unseen.clear()
+
+    await paged.act(incident, "escalate", actor="ana")
+
+    paged.slack.expect("UANA", "DiskFull")
+
+
+async def test_an_incident_can_be_given_to_somebody(paged: World) -> None:
+    """The person hears at once; if nobody acknowledges for a quarter of an hour, the policy begins anew."""
+    incident = await paged.alertmanager.fires("DiskFull", severity="critical")
+    paged.slack.expect("UANA", "DiskFull")
+
+    await paged.act(incident, "assign", actor="ana", person="lead", text="it is yours")
+    told = paged.slack.expect("ULEAD", "DiskFull")
+    assert told.text
+    await paged.fast_forward(minutes=14)
+    paged.slack.expect_nothing()
+    await paged.fast_forward(minutes=1)
+
+    paged.slack.expect("UANA", "DiskFull")
+    assert "assigned: assigned to lead: it is yours" in await paged.timeline(incident)
+
+
+async def test_a_person_can_be_added(paged: World) -> None:
+    """Whoever is added hears as well, and nothing else changes."""
+    incident = await paged.alertmanager.fires("DiskFull", severity="critical")
+    await paged.acknowledge(incident)
+    paged.slack.unseen.clear()
+
+    found = await paged.client.post(
+        f"/api/v1/incidents/{incident}/assign", json={"person": "bo", "add": True}
+    )
+    await paged.settle()
+
+    assert found.json()["state"] == "acknowledged"
+    paged.slack.expect("UBO", "Acknowledged by ana")
+    paged.slack.expect_nothing()
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "status", "words"),
+    [
+        pytest.param(
+            "assign", {}, 422, "name one of the people in routing.yaml: ana, bo, lead", id="to nobody"
+        ),
+        pytest.param("assign", {"person": "x"}, 422, "name one of the people", id="to a stranger"),
+        pytest.param("escalate", {}, 409, "no escalation policy is at work", id="where there is no policy"),
+    ],
+)
+async def test_a_wish_that_cannot_be_fulfilled_says_why(
+    paged: World, action: str, body: dict[str, str], status: int, words: str
+) -> None:
+    """A refusal says what to do."""
+    incident = await paged.alertmanager.fires("DiskFull", severity="warning")
+
+    answer = await paged.client.post(f"/api/v1/incidents/{incident}/{action}", json=body)
+
+    assert answer.status_code == status
+    assert words in answer.json()["detail"]
+
+
+async def test_the_plan_of_an_open_incident_says_who_is_next(paged: World) -> None:
+    """An open incident tells who will hear when, if nobody acts."""
+    incident = await paged.alertmanager.fires("DiskFull", severity="critical")
+    began = paged.clock.now()
+
+    plan = (await paged.incident(incident))["plan"]
+
+    steps = [(one["to"], one["why"]) for one in plan if one["reason"] == "escalated"]
+    assert steps == [
+        ("slack UANAPHONE", "a later contact: ana, on call by primary"),
+        ("slack UBO", "step 2 of page: bo, on call by secondary"),
+        ("slack #ops", "step 2 of page: ops"),
+        ("slack ULEAD", "step 3 of page: lead"),
+    ]
+    assert plan[0]["at"].startswith(f"{began:%Y-%m-%dT%H}:17")
+
+
+async def test_a_round_robin_takes_turns(paged: World) -> None:
+    """Each incident wakes one of them, the next incident the next."""
+    turns = (
+        POLICIES.split("escalation_policies:", maxsplit=1)[0]
+        + """
+escalation_policies:
+  - {name: page, steps: [{notify: [{person: bo}, {person: lead}], round_robin: true}]}
+fallback: fallback
+"""
+    )
+    await paged.routes(turns + ROUTE)
+
+    await paged.alertmanager.fires("One", severity="critical")
+    paged.slack.expect("UBO", "One")
+    await paged.alertmanager.storm(["Two", "Three"], severity="critical")
+
+    assert {told.channel for told in paged.slack.unseen} == {"ULEAD", "UBO"}
+
+
+async def test_a_step_may_be_for_certain_hours_and_severities(paged: World) -> None:
+    """At night the step for the day is passed over, and what is not severe enough as well."""
+    by_day = (
+        POLICIES.split("escalation_policies:", maxsplit=1)[0]
+        + """
+time_intervals: [{name: day, time_intervals: [{times: [{start_time: "08:00", end_time: "18:00"}]}]}]
+escalation_policies:
+  - name: page
+    steps:
+      - {notify: [{receiver: ops}], active_time_intervals: [day]}
+      - {notify: [{person: lead}], severity: critical}
+      - {notify: [{person: bo}]}
+fallback: fallback
+"""
+    )
+    await paged.routes(by_day + ROUTE.replace('severity="critical"', 'severity=~"critical|error"'))
+
+    await paged.alertmanager.fires("DiskFull", severity="critical")
+    paged.slack.expect("ULEAD", "DiskFull")
+    incident = await paged.alertmanager.fires("NetSlow", severity="error")
+
+    paged.slack.unseen = [told for told in paged.slack.unseen if "NetSlow" in told.text]
+    assert {told.channel for told in paged.slack.unseen} == {"UBO"}
+    story = await paged.timeline(incident)
+    assert "step 1: nobody; outside active_time_intervals day" in story
+    assert "step 2: nobody; it is for critical and worse, and this is error" in story
+
+
+async def test_outside_its_hours_a_policy_waits_for_them(paged: World) -> None:
+    """The first step of a route that is closed is taken when it opens, and a rise in severity opens it."""
+    closed = """
+route:
+  receiver: dev
+  routes:
+    - {name: critical, matchers: ['severity=~"critical|info"'], escalation_policy: page, active_time_intervals: [day]}
+"""
+    hours = 'time_intervals: [{name: day, time_intervals: [{times: [{start_time: "08:00", end_time: "18:00"}]}]}]\n'
+    await paged.routes(POLICIES + hours + closed)
+
+    incident = await paged.alertmanager.fires("DiskFull", severity="info")
+    paged.slack.expect_nothing()
+    assert "outside active_time_intervals day" in await paged.timeline(incident)
+    await paged.alertmanager.fires("NetDown", severity="info")
+    await paged.alertmanager.fires("NetDown", severity="critical", instance="db-2")
+    paged.slack.expect("UANA", "NetDown")
+    await paged.fast_forward(hours=5)
+
+    assert paged.slack.expect("UANAPHONE", "NetDown")
+    assert any("DiskFull" in told.text for told in paged.slack.unseen)
