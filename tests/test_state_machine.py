@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from receiver.pipeline.admit import Claim
 from receiver.pipeline.deliver import Delivery
 from receiver.policy.incident import Event, Happening, State
-from receiver.store import incidents, outbox
+from receiver.store import escalations, incidents, outbox
 from tests.fakes.http import Reply
 from tests.postgres import Server
 from tests.world import DOWN, World, a_world
@@ -30,12 +30,24 @@ CHANNELS = some.sampled_from(["", "#ops", "#page"])
 PEOPLE = some.sampled_from(["ana", "bo"])
 MINUTES = some.sampled_from([1, 4, 12, 61, 300])
 ROUTE = """
+global: {slack_app_token: "${TOKEN}", slack_app_url: "${SLACK}", allow_private_addresses: true}
+people:
+  - {name: ana, contacts: [{slack: UANA}, {after: 5m, slack: UANAPHONE}]}
+  - {name: bo, contacts: [{slack: UBO}]}
+schedules:
+  - name: primary
+    rotations: [{name: hourly, people: [ana, bo], every: 1h, starts_at: 2026-01-05T09:00}]
+escalation_policies:
+  - name: wake
+    steps: [{notify: [{schedule: primary}]}, {after: 10m, notify: [{schedule: primary, turn: next}, {receiver: dev}]}]
+    repeat: 1
+    ack_timeout: 2h
 route:
   receiver: ops
   group_wait: 30s
   repeat_interval: 1h
   routes:
-    - {matchers: [severity="critical"], receiver: page, group_wait: 2m, continue: true}
+    - {matchers: [severity="critical"], receiver: page, escalation_policy: wake, group_wait: 2m, continue: true}
     - {receiver: ops}
 """
 WAITING = Reply(status=429, headers={"Retry-After": "300"})
@@ -63,6 +75,8 @@ class Days(RuleBasedStateMachine):
         folder = Path(self._folder.name)
         opening = a_world(self._new_database(folder), folder)
         self.world: World = self.do(self._stack.enter_async_context(opening))
+        for number, name in enumerate(("UANA", "UANAPHONE", "UBO"), start=1):
+            self.world.slack.channels[name] = f"D{number:08d}"
         self.do(self.world.routes(ROUTE))
 
     def teardown(self) -> None:
@@ -115,6 +129,18 @@ class Days(RuleBasedStateMachine):
     @rule(who=PEOPLE)
     def somebody_ends_it(self, who: str) -> None:
         self.somebody_acts(Event.RESOLVE, who)
+
+    @rule(who=PEOPLE)
+    def somebody_wants_quiet(self, who: str) -> None:
+        for incident in self.open():
+            self.do(self.world.act(incident["id"], "snooze", actor=who))
+
+    @rule(who=PEOPLE, whom=PEOPLE)
+    def somebody_asks_for_help(self, who: str, whom: str) -> None:
+        for incident in self.open():
+            if self.do(self.world.services.read(escalations.of, [incident["id"]])):
+                self.do(self.world.act(incident["id"], "escalate", actor=who))
+            self.do(self.world.act(incident["id"], "assign", actor=who, person=whom))
 
     def somebody_acts(self, event: Event, who: str) -> None:
         """What is done twice is done once."""
@@ -203,6 +229,28 @@ class Days(RuleBasedStateMachine):
                 assert any(row["state"] == "owed" for row in owed), self.story(incident["id"])
 
     @invariant()
+    def a_policy_is_at_work_while_nobody_is(self) -> None:
+        """Of what is triggered every policy has a next step or says why not; of anything else none has."""
+        for incident in self.all():
+            found = self.do(self.world.services.read(escalations.of, [incident["id"]])).get(
+                incident["id"], []
+            )
+            is_asking = incident["state"] == State.TRIGGERED and incident["snoozed_until"] is None
+            for one in found:
+                assert one["next_step_at"] is not None or one["why"], self.story(incident["id"])
+                assert is_asking or one["next_step_at"] is None, self.story(incident["id"])
+                assert is_asking or not one["pending"], self.story(incident["id"])
+            began = {row["policy"] for row in found}
+            asks = incident["severity"] == "critical" and is_asking and incident["flapping_at"] is None
+            assert not asks or "wake" in began, self.story(incident["id"])
+
+    @invariant()
+    def no_step_is_taken_twice(self) -> None:
+        """Each step of each time that a policy began told each destination once."""
+        keys = [row["key"] for row in self.rows().values()]
+        assert len(keys) == len(set(keys))
+
+    @invariant()
     def conversations_keep_their_order(self) -> None:
         """Of one conversation, what was owed earlier was never finished by being sent later."""
         sent: dict[tuple[int, str], list[Any]] = {}
@@ -215,7 +263,7 @@ class Days(RuleBasedStateMachine):
     def check_the_end(self) -> None:
         """When every service is well and time has passed, each conversation shows how things are."""
         self.world.slack.broken.clear()
-        self.do(self.world.fast_forward(minutes=40))
+        self.do(self.world.fast_forward(minutes=70))  # longer than a snooze
         self.who_was_asked_and_did_nothing_is_asked_again()
         shown: dict[tuple[int, str], str] = {}
         for told in self.world.slack.told:
