@@ -115,6 +115,13 @@ def history(bench: Bench) -> Numbers:
     return {"empty, alerts/s": empty, "stored, alerts/s": filled, "stored, first page, ms": page}
 
 
+def timers(bench: Bench) -> Numbers:
+    """Measure how late steps are that are due at once, and what many open incidents cost while idle."""
+    with tempfile.TemporaryDirectory(prefix="tocsin-timers-") as directory:
+        idle, late = tocsin.timers(Path(directory) / "tocsin.db", bench.sink)
+    return {"SQLite, idle, % of a core": 100 * idle, "SQLite, late, p99, s": quantiles(late)["p99"] / 1000}
+
+
 ROUNDS: dict[str, Callable[[Bench], Numbers]] = {
     "ingest": ingest,
     "storm": storm,
@@ -122,6 +129,7 @@ ROUNDS: dict[str, Callable[[Bench], Numbers]] = {
     "delivery": delivery,
     "memory": memory,
     "history": history,
+    "timers": timers,
 }
 
 
@@ -195,4 +203,8 @@ MEASURES = (
           "stored, alerts/s", "empty, alerts/s", 0.8, 0.95),
     _less("history", "first page of incidents with a long history",
           "stored, first page, ms", None, 100, 30, "ms"),
+    _less("timers", "20,000 steps due at once, 100,000 open incidents, p99 late",
+          "SQLite, late, p99, s", None, 5, 2, "s"),
+    _less("timers", "idle with 100,000 open incidents, % of a core",
+          "SQLite, idle, % of a core", None, 2, 1, "%"),
 )  # fmt: skip

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +61,20 @@ def run_sink() -> Iterator[Sink]:
 
 @contextlib.contextmanager
 def run_tocsin(
-    database_url: str, sink: Sink, *, group_wait: str = "0s", keep_log: bool = False
+    database_url: str,
+    sink: Sink,
+    *,
+    group_wait: str = "0s",
+    keep_log: bool = False,
+    steps: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Tocsin]:
-    """Run Tocsin with one route, whose receiver is the sink; a kept log is the caller's to remove."""
+    """Run Tocsin with one route, whose receiver is the sink; a kept log is the caller's to remove.
+
+    With `steps` the route has an escalation policy instead.
+    """
     with tempfile.TemporaryDirectory(prefix="tocsin-service-") as name:
         home, port = Path(name), free_port()
-        config = {
+        config: dict[str, Any] = {
             "route": {"receiver": "sink", "group_by": ["bench_group"], "group_wait": group_wait},
             "receivers": [
                 {
@@ -75,6 +83,10 @@ def run_tocsin(
                 }
             ],
         }
+        if steps:
+            del config["route"]["receiver"]
+            config["route"]["escalation_policy"] = "page"
+            config |= {"escalation_policies": [{"name": "page", "steps": list(steps)}], "fallback": "sink"}
         log = Path(tempfile.mkstemp(prefix="tocsin-log-")[1]) if keep_log else home / "log"
         (home / "routing.yaml").write_text(json.dumps(config))
         command: list[str | Path] = [

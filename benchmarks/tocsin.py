@@ -9,16 +9,25 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import psutil
 import psycopg
 
 from benchmarks import alertmanager
+from benchmarks.fill import STEPS, fill_with_open
 from benchmarks.programs import Sink, Tocsin, all_answered, load, memory, run_tocsin
 from tests.alertmanager import run_alertmanager
 from tests.postgres import Server
 from tests.processes import wait_until
 
 ALERTS = 5  # new alerts a body, all of one group, as a busy Alertmanager sends them
+OPEN_INCIDENTS = 100_000
+TIMERS = 20_000  # of them, due in the same second
+FILLED_WITHIN = 100.0  # seconds; the steps are due then
+SETTLES = 5.0  # seconds, after the start
+IDLES = 20.0  # seconds
 BACKLOG = 4000  # incidents; taken in less time than a held answer may take
 FIRST_PAGE = "/api/v1/incidents?limit=50"
 
@@ -112,6 +121,40 @@ def memory_of_open_incidents(database_url: str, sink: Sink) -> float:
         all_answered(load(tocsin, "webhook", "held", requests=alertmanager.STORM, alerts=1, connections=8))
         alertmanager.await_groups(sink, alertmanager.STORM)
         return memory(tocsin)
+
+
+def timers(file: Path, sink: Sink) -> tuple[float, list[float]]:
+    """Return the share of a core that idles, and by how much each of many steps due at once was late.
+
+    Both with many open incidents; the steps tell the sink, which they compete with for the processor.
+    """
+    due_at = datetime.now(UTC) + timedelta(seconds=FILLED_WITHIN)
+    fill_with_open(file, sink, OPEN_INCIDENTS, TIMERS, due_at)
+    with run_tocsin(f"sqlite:///{file}", sink, steps=STEPS) as tocsin:
+        time.sleep(SETTLES)
+        began_at, before = time.perf_counter(), _cpu(tocsin)
+        time.sleep(IDLES)
+        idle = (_cpu(tocsin) - before) / (time.perf_counter() - began_at)
+        if datetime.now(UTC) >= due_at:
+            raise RuntimeError("the database took too long to fill; the steps were due before they could be")
+        wait_until(
+            lambda: len(_taken_at(file)) >= TIMERS,
+            within=(due_at - datetime.now(UTC)).total_seconds() + 120,
+            otherwise=lambda: f"{len(_taken_at(file))} of {TIMERS} steps were taken",
+        )
+    return idle, [(at - due_at).total_seconds() for at in _taken_at(file)]
+
+
+def _cpu(tocsin: Tocsin) -> float:
+    times = psutil.Process(tocsin.process.pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _taken_at(file: Path) -> list[datetime]:
+    """Return when each step was taken; the database is asked, which costs the service nothing."""
+    query = "SELECT at FROM timeline WHERE text LIKE 'policy page, step 2%'"
+    with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        return [datetime.fromisoformat(row[0]).replace(tzinfo=UTC) for row in database.execute(query)]
 
 
 def with_history(database_url: str, sink: Sink, requests: int = 3000) -> tuple[float, float]:

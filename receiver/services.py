@@ -65,6 +65,7 @@ class Services:
     templates: Templates
     owed: asyncio.Event = field(default_factory=asyncio.Event)  # set when something became owed
     reload_errors: list[str] = field(default_factory=list)  # of the last routing.yaml that was refused
+    has_steps: bool = False  # more steps are due than one commit takes
     signing_key: bytes = field(default=b"", repr=False)  # of the links in messages; empty before `prepare`
     read_as: Identity | None = None  # what identified routing.yaml when it was read
     uniform: Callable[[float, float], float] = random.uniform
@@ -187,7 +188,8 @@ class Services:
         stepping = self.writer.submit(self._escalate, wish.now)
         claimed: Claimed = await self.writer.submit(self._claim, wish)
         try:
-            if await stepping >= escalate.BATCH:
+            self.has_steps = await stepping >= escalate.BATCH
+            if self.has_steps:
                 self.owed.set()
         except Exception:
             log.exception("escalation.failed")  # what was claimed goes out all the same

@@ -65,7 +65,8 @@ class Worker:
 
     async def deliver_due(self) -> int:
         """Start delivering what is due now; return how much that was."""
-        most = MOST_IN_A_RUSH if self._is_rushed() else MOST_AT_ONCE
+        is_slow = self._is_rushed() or self._services.has_steps  # steps go first: they say who is told
+        most = MOST_IN_A_RUSH if is_slow else MOST_AT_ONCE
         limit = min(most, MOST_UNDER_WAY - len(self._under_way))
         if limit <= 0:
             self._starved, self._is_more = True, False

@@ -12,7 +12,7 @@ from receiver import metrics
 from receiver.config import Config
 from receiver.pipeline import facts, route
 from receiver.pipeline.duty import Duty, Page
-from receiver.pipeline.follow import stopped
+from receiver.pipeline.follow import stopped, thawed
 from receiver.pipeline.ingest import Received, ingest
 from receiver.pipeline.quiet import Quiet
 from receiver.policy.escalation import EscalationPolicy, Taken, take
@@ -37,7 +37,7 @@ class Steps:
 
     escalations: list[Row] = field(default_factory=list)
     added: list[Row] = field(default_factory=list)
-    changed: list[Row] = field(default_factory=list)
+    changed: dict[int, Row] = field(default_factory=dict)  # by id
     entries: list[Row] = field(default_factory=list)
     unreached: list[str] = field(default_factory=list)  # policies
 
@@ -52,15 +52,16 @@ def _escalate(db: Db, config: Config, now: datetime) -> int:
     if not ids:
         return 0
     # Incidents are held first, as in every stage; another replica may have taken the step meanwhile.
-    about = {row["id"]: row for row in incidents.incidents(db, ids)}
+    about = {row["id"]: row for row in incidents.in_short(db, ids)}
     due = [row for its in escalations.of(db, ids).values() for row in its if _is_due(row, now)]
+    quiet = Quiet(db, config, now)
     alerts: dict[int, list[Row]] = {id_: [] for id_ in ids}
-    for alert in incidents.alerts(db, ids):
+    for alert in incidents.alerts(db, ids) if quiet.looks_at_alerts else ():
         alerts[alert["incident_id"]].append(alert)
     owed: dict[tuple[int, str], Row] = {}
     for row in outbox.owed(db, ids):
         owed.setdefault((row["incident_id"], row["destination"]), row)
-    stage = _Stage(config, Duty(config, overrides.by_schedule(db, now)), Quiet(db, config, now), owed, now)
+    stage = _Stage(config, Duty(config, overrides.by_schedule(db, now)), quiet, owed, now)
     for row in due:
         incident = about[row["incident_id"]]
         try:
@@ -72,7 +73,7 @@ def _escalate(db: Db, config: Config, now: datetime) -> int:
     done = stage.done
     escalations.save(db, done.escalations)
     outbox.owe(db, done.added)
-    outbox.change(db, done.changed)
+    outbox.change(db, list(done.changed.values()))
     incidents.tell_timeline(db, done.entries)
     for policy in sorted(set(done.unreached)):
         summary = f"The escalation policy {policy} reached nobody; see who is on call, and their contacts."
@@ -157,7 +158,7 @@ class _Stage:
         row["pending"] = later
 
     def _take(self, row: Row, incident: Row, node: Node) -> None:
-        policy = EscalationPolicy.model_validate(row["frozen"])
+        policy = thawed(row["frozen"])
         found = take(policy, row["taken"], self._now, self._reaches(row, incident))
         for number, why in found.missed:
             self._line(incident, Happening.WAITS, f"policy {policy.name}, step {number}: nobody; {why}")
@@ -206,7 +207,7 @@ class _Stage:
         if held is not None and (held["claimed_until"] is None or held["claimed_until"] <= now):
             changed = route.collapsed(self._config, held, incident, reason, due=now)
             self._owed[place] = changed
-            self.done.changed = [one for one in self.done.changed if one["id"] != held["id"]] + [changed]
+            self.done.changed[held["id"]] = changed
             return
         target = route.Target(page.destination, page.to, node)
         self.done.added.append(route.owe(self._config, incident, target, reason, due=now, now=now, key=key))

@@ -7,7 +7,10 @@ first step.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
 
 from receiver.config import Config
 from receiver.pipeline import facts
@@ -27,6 +30,16 @@ OPENED_AGAIN = {Reason.REOPENED, Reason.MORE_SEVERE}  # the policies of its rout
 CHANGES_QUIET = {Reason.NEW_ALERTS, Reason.MORE_SEVERE}  # what waited for hours may break through now
 ASSIGNED_WAIT = timedelta(minutes=15)  # for whom it was assigned to, before the policies begin again
 BEGINS = {Reason.FIRST, Reason.NEW_ALERTS, *OPENED_AGAIN, *TRIGGERED_AGAIN}
+
+
+def thawed(frozen: Mapping[str, Any]) -> EscalationPolicy:
+    """Return a policy as it was when it began; many incidents have the same."""
+    return _thawed(to_json(frozen))
+
+
+@lru_cache(256)
+def _thawed(text: bytes) -> EscalationPolicy:
+    return EscalationPolicy.model_validate_json(text)
 
 
 def load(db: Db, drafts: Sequence["Draft"]) -> dict[int, list[Row]]:
@@ -76,7 +89,7 @@ def _asked_for(draft: "Draft", its: Mapping[str, Row], now: datetime) -> list[Ro
     """Return what a person's wish makes of the escalations: the next step now, or somebody who is told."""
     found = dict(its)
     for name, row in its.items():
-        policy = EscalationPolicy.model_validate(row["frozen"])
+        policy = thawed(row["frozen"])
         if draft.is_escalated and step_after(policy, row["taken"]) is None:
             row = begun_again(row, Reason.ESCALATED, now)  # noqa: PLW2901 - it goes round once more
         if draft.is_escalated:
@@ -121,7 +134,7 @@ def _acknowledged_until(row: Row, known: Sequence[Row]) -> datetime | None:
     """Return when the acknowledgement expires: the shortest time that its policies give."""
     if row["state"] != State.ACKNOWLEDGED:
         return None
-    policies = [EscalationPolicy.model_validate(one["frozen"]) for one in known]
+    policies = [thawed(one["frozen"]) for one in known]
     times = [policy.ack_timeout for policy in policies if policy.ack_timeout is not None]
     acknowledged_at: datetime = row["acknowledged_at"]
     return acknowledged_at + min(times) if times else None
@@ -143,7 +156,7 @@ def _begun(draft: "Draft", known: Row | None, policy: EscalationPolicy, node: No
 
 def begun_again(row: Row, reason: Reason, now: datetime) -> Row:
     """Return an escalation that begins with its first step again, as it was frozen."""
-    policy = EscalationPolicy.model_validate(row["frozen"])
+    policy = thawed(row["frozen"])
     return {**row, "begun": row["begun"] + 1, **_from_the_first(policy, reason, now)}
 
 

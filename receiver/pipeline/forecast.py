@@ -9,6 +9,7 @@ from typing import Any
 from receiver.config import Config
 from receiver.pipeline import route
 from receiver.pipeline.duty import Duty, Page
+from receiver.pipeline.follow import thawed
 from receiver.policy import escalation, hours
 from receiver.policy.escalation import EscalationPolicy, step_after
 from receiver.policy.incident import State
@@ -60,7 +61,7 @@ def of_incident(config: Config, duty: Duty, incident: Row, rows: Sequence[Row]) 
 
 
 def _of_escalation(config: Config, duty: Duty, node: Node, incident: Row, row: Row) -> Iterator[Foreseen]:
-    policy = EscalationPolicy.model_validate(row["frozen"])
+    policy = thawed(row["frozen"])
     for one in row["pending"]:
         page = Page(one["destination"], one["to"], one["how"], timedelta())
         yield Foreseen(datetime.fromisoformat(one["at"]), page, f"a later contact: {one['how']}")

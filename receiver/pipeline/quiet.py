@@ -39,6 +39,11 @@ class Quiet:
             return min(closed, key=lambda wait: wait.until)
         return self._inhibited(nodes[0], alerts)
 
+    @property
+    def looks_at_alerts(self) -> bool:
+        """Whether `holds` asks about alerts at all; many steps at once are not made to load them in vain."""
+        return bool(self._config.inhibit_rules)
+
     def holds(self, node: Node, incident: Row, alerts: Sequence[Row]) -> Wait | None:
         """Return when the next step of a policy on this route may be taken, and why; None: now."""
         return self._hours(node, incident) or self._inhibited(node, alerts)
