@@ -45,6 +45,38 @@ async def test_no_notification_is_sent_twice(
     postgres_server.drop_database(url)
 
 
+STEPS = """
+escalation_policies:
+  - {name: page, steps: [{notify: [{receiver: hook}]}, {after: 10m, notify: [{receiver: hook}]}]}
+fallback: hook
+route: {escalation_policy: page, group_by: [alertname]}
+"""
+
+
+async def test_no_step_is_taken_twice(
+    postgres_server: Server, migrated_template: str, tmp_path: Path
+) -> None:
+    """Two processes to which the same steps come due take each of them once."""
+    url = postgres_server.create_database(template=migrated_template)
+    async with a_world(url, tmp_path) as world, world.another() as other:
+        await world.routes(STEPS)
+        await other.services.reload()
+        processes = [world.process, other]
+        names = [f"Alert{number}" for number in range(INCIDENTS)]
+        await world.alertmanager.storm(names, severity="warning")
+
+        world.clock.advance(minutes=10)
+        for _ in range(3):
+            await asyncio.gather(*(process.work() for process in processes))
+        await world.settle()
+
+        told = Counter((body["incident"]["id"], body["reason"]) for body in world.webhook.bodies)
+        assert set(told.values()) == {1}
+        assert {reason for _, reason in told} == {"first", "escalated"}
+        assert len(told) == 2 * INCIDENTS
+    postgres_server.drop_database(url)
+
+
 async def storm(process: Process, number: int) -> None:
     """Post one alert of each incident."""
     for name in range(INCIDENTS):
