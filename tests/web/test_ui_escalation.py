@@ -30,7 +30,7 @@ def paging(routing):
 
 
 async def opened(box, severity):
-    answer = await box.post(body(alert(f"Disk-{severity}", severity=severity)))
+    answer = await box.post(body(alert(severity=severity), groupLabels={"disk": severity}))
     await box.work()
     return answer.json()["incidents"][0]
 
