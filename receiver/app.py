@@ -29,7 +29,7 @@ from receiver.services import Services, identity_of
 from receiver.store import schema
 from receiver.store.database import DatabaseFailure, Writer, connect, sqlite_file
 from receiver.templating import Templates
-from receiver.web import alertmanager, answers, api, health, oncall, problems, ui
+from receiver.web import alertmanager, answers, api, health, oncall, problems, silences, ui
 from receiver.web.edge import Door, Edge
 from receiver.worker import Worker
 
@@ -55,7 +55,10 @@ def make_app(services: Services) -> ASGIApp:
     )
     app.state.services = services
     problems.install(app)
-    for part in (alertmanager.router, answers.router, api.router, oncall.router, health.router, ui.router):
+    for part in (
+        *(alertmanager.router, answers.router, api.router, oncall.router, silences.router, health.router),
+        ui.router,
+    ):
         app.include_router(part)
     return Edge(Door(app, services))
 

@@ -1,18 +1,21 @@
 """Who would hear of this, when, and why not the others? The same answer for the command line and the API."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from receiver.config import Config
 from receiver.pipeline.duty import Duty
+from receiver.pipeline.covers import covers, inhibition
 from receiver.pipeline.facts import instant
 from receiver.pipeline.forecast import foresee
 from receiver.pipeline.route import breaks_through
 from receiver.policy import grouping, hours, muting, routing
 from receiver.policy.durations import format_duration
-from receiver.policy.matching import Labels
+from receiver.policy.hours import TimeInterval
+from receiver.policy.matching import Labels, matches
+from receiver.policy.muting import Silence
 from receiver.policy.oncall import Override
 from receiver.policy.routing import Node
 from receiver.terminal import PLAIN, Pen, printable
@@ -32,34 +35,59 @@ class Telling:
     tells_at: datetime | None  # None: never
 
 
-def tellings(config: Config, labels: Labels, at: datetime, firing: Sequence[Labels] = ()) -> list[Telling]:
+def tellings(
+    config: Config, labels: Labels, at: datetime, firing: Sequence[Labels] = (),
+    silences: Sequence[Silence] = (),
+) -> list[Telling]:  # fmt: skip
     """Return what each matching route would do with such an alert, in the order of the tree.
 
-    `firing` holds the labels of other alerts that fire at the same time.
+    `firing` holds the labels of other alerts that fire at the same time, `silences` those that are not over.
     """
     found = muting.inhibited_by(config.inhibit_rules, labels, firing)
     nodes = routing.match(config.tree, labels)
     if found is not None:
-        why = _inhibition(*found)
+        why = inhibition(*found)
         return [Telling(node, notify=False, why=why, tells_at=None) for node in nodes]
-    return [_telling(config, node, labels, at) for node in nodes]
+    held = muting.covered(covers(config, silences, at), [labels])
+    hushed = [one for one in silences if matches(one.matchers, labels)]
+    told = [_telling(config, node, labels, at, hushed) for node in nodes]
+    return told if held is None else [replace(one, notify=False, why=held.why) for one in told]
 
 
-def _inhibition(rule: muting.InhibitRule, source: Labels) -> str:
-    name = source.get("alertname", "another alert")
-    return f"inhibited by {name}" + (f" (rule {rule.name})" if rule.name else "")
-
-
-def _telling(config: Config, node: Node, labels: Labels, at: datetime) -> Telling:
+def _telling(
+    config: Config, node: Node, labels: Labels, at: datetime, silences: Sequence[Silence]
+) -> Telling:
     due = at + node.group_wait
     severity = config.severity_of(labels)
     active = [config.interval_named[name] for name in node.active_time_intervals]
     mute = [config.interval_named[name] for name in node.mute_time_intervals]
+    windows = [
+        config.interval_named[name]
+        for window in config.mute_windows
+        if matches(window.matchers, labels)
+        for name in window.time_intervals
+    ]
     is_open, why = hours.is_open(active, mute, at)
     if breaks_through(config, node, severity):
         said = why if is_open else f"{why}, but {severity} breaks through"
-        return Telling(node, notify=True, why=said, tells_at=due)
-    return Telling(node, notify=is_open, why=why, tells_at=hours.opens_at(active, mute, due))
+        return Telling(node, notify=True, why=said, tells_at=_speaks_at((), windows, silences, due))
+    return Telling(
+        node, notify=is_open, why=why, tells_at=_speaks_at(active, [*mute, *windows], silences, due)
+    )
+
+
+def _speaks_at(
+    active: Sequence[TimeInterval], mute: Sequence[TimeInterval], silences: Sequence[Silence], at: datetime
+) -> datetime | None:
+    """Return the first instant from `at` on at which neither hours nor silences say no; None: never."""
+    while True:
+        opens_at = hours.opens_at(active, mute, at)
+        if opens_at is None:
+            return None
+        ends = [one.ends_at for one in silences if one.is_in_force(opens_at)]
+        if not ends:
+            return opens_at
+        at = max(ends)
 
 
 def plan(
@@ -123,11 +151,11 @@ def _readable(duration: timedelta) -> timedelta:
 
 def explain(
     config: Config, labels: Labels, at: datetime, firing: Sequence[Labels] = (),
-    overrides: Mapping[str, Sequence[Override]] = NO_OVERRIDES,
+    silences: Sequence[Silence] = (), overrides: Mapping[str, Sequence[Override]] = NO_OVERRIDES,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the whole answer as plain data; `overrides` of schedules are by schedule."""
     at = at.astimezone(UTC)
-    found = tellings(config, labels, at, firing)
+    found = tellings(config, labels, at, firing, silences)
     first = found[0].node
     grouped_by = grouping.group_labels(first, labels, {}, is_named=False)
     return {

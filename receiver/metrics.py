@@ -74,6 +74,7 @@ OLDEST_OWED_SECONDS = Gauge(
     registry=REGISTRY,
 )
 OWED = Gauge("tocsin_notifications_owed", "Notifications that are due and not sent.", registry=REGISTRY)
+SILENCES = Gauge("tocsin_silences", "Silences in force.", registry=REGISTRY)
 OPEN_INCIDENTS = Gauge("tocsin_open_incidents", "Incidents not resolved.", registry=REGISTRY)
 BATCH_ITEMS = Histogram(
     "tocsin_commit_items", "Items that shared one commit.", buckets=[1, 2, 4, 8, 16, 32, 64, 128, 256, 512],

@@ -18,13 +18,14 @@ from receiver.channels.base import Channel, ChannelConfig, Forged, Heard, Hears,
 from receiver.channels.client import Client
 from receiver.clock import Clock
 from receiver.config import Config, ConfigError, Settings, load
-from receiver.pipeline import act, deliver, drill, escalate, ingest, late, record, replay, review
+from receiver.pipeline import act, deliver, drill, escalate, ingest, late, record, replay, review, silence
 from receiver.pipeline.act import Action
 from receiver.pipeline.admit import Claim
 from receiver.pipeline.deliver import Claimed, Delivery, Result
 from receiver.pipeline.drill import Exercise
 from receiver.pipeline.ingest import Accepted, Misfit, Received
 from receiver.pipeline.replay import Again
+from receiver.pipeline.silence import Made
 from receiver.policy import throttle
 from receiver.policy.incident import State, Verb
 from receiver.policy.links import Link
@@ -111,6 +112,22 @@ class Services:
     async def end_override(self, id_: int) -> dict[str, Any] | None:
         """End an override; return it, None where there is no such."""
         row: dict[str, Any] | None = await self.writer.submit(self._end_override, (id_, self.clock.now()))
+        return row
+
+    async def silence(self, made: Made) -> dict[str, Any]:
+        """Keep what matches quiet until a time; return the silence."""
+        row: dict[str, Any] = await self.writer.submit(self._silence, made)
+        log.info("silence.made", id=row["id"], by=row["made_by"], hides=len(made.hidden))
+        self.owed.set()
+        return row
+
+    async def move_end(self, id_: int, ends_at: datetime | None, actor: str) -> dict[str, Any] | None:
+        """Let a silence end then, or now; return it, None where there is no such."""
+        wish = (id_, ends_at, self.clock.now())
+        row: dict[str, Any] | None = await self.writer.submit(self._move_end, wish)
+        if row is not None:
+            log.info("silence.end_moved", id=id_, by=actor, ends_at=row["ends_at"].isoformat())
+        self.owed.set()
         return row
 
     async def prepare(self) -> None:
@@ -310,6 +327,8 @@ class Services:
         self._own_key = self._stage(own_key)
         self._override = self._stage(act.override)
         self._end_override = self._stage(act.end_override)
+        self._silence = self._stage(silence.silence)
+        self._move_end = self._stage(silence.move_end)
         self._hold = self._stage(hold)
         self._let_go = self._stage(let_go)
         self._free_all = self._stage(free_all)

@@ -7,6 +7,8 @@ import pytest
 
 from receiver.config import parse
 from receiver.explain import explain, in_words
+from receiver.policy.matching import parse_matchers
+from receiver.policy.muting import Silence
 from receiver.resources import ROOT
 from receiver.terminal import Pen
 from tests.command import serving, tocsin
@@ -160,6 +162,70 @@ def test_colours_change_nothing_but_the_colour():
 
     assert coloured != in_words(answer)
     assert re.sub(r"\x1b\[\d+m", "", coloured) == in_words(answer)
+
+
+WINDOWS = parse(
+    """
+    time_intervals:
+      - name: office
+        time_intervals: [{weekdays: ["monday:friday"], times: [{start_time: "09:00", end_time: "17:00"}]}]
+      - name: small_hours
+        time_intervals: [{times: [{start_time: "02:00", end_time: "04:00"}]}]
+      - name: mornings
+        time_intervals: [{times: [{start_time: "08:00", end_time: "09:30"}]}]
+      - name: always
+        time_intervals: [{}]
+    receivers: [{name: ops, console_configs: [{}]}]
+    route:
+      receiver: ops
+      routes:
+        - {name: deferred, matchers: [team="a"], active_time_intervals: [office]}
+        - {name: slow, matchers: [team="b"], group_wait: 2h}
+    mute_windows:
+      - {name: backup, matchers: [job="db"], time_intervals: [small_hours], text: the nightly dump}
+      - {name: reports, matchers: [team="a"], time_intervals: [mornings]}
+      - {name: gone, matchers: [team="c"], time_intervals: [always]}
+    """,
+    {},
+)
+BACKUP = "mute window backup until 2026-03-07T04:00:00Z: the nightly dump"
+
+
+def silence(matchers, hours, begins=SATURDAY, by="ana"):
+    ends_at = begins + timedelta(hours=hours)
+    return Silence(tuple(parse_matchers(matchers)), begins, ends_at, by, "")
+
+
+@pytest.mark.parametrize(
+    ("labels", "silences", "notify", "why", "told_at"),
+    [
+        pytest.param({"job": "db"}, [], False, BACKUP, "2026-03-07T04:00:00Z", id="a window tells when it closes"),
+        pytest.param({"job": "web"}, [], True, "open", "2026-03-07T03:12:00Z", id="it keeps quiet what it names"),
+        pytest.param({"job": "db", "severity": "critical"}, [], False, BACKUP, "2026-03-07T04:00:00Z", id="nothing breaks through a window"),
+        pytest.param({"job": "db", "team": "a"}, [], False, BACKUP, "2026-03-09T09:30:00Z", id="hours and another window come after it"),
+        pytest.param({"job": "db", "team": "a", "severity": "critical"}, [], False, BACKUP, "2026-03-07T04:00:00Z", id="what breaks through hours waits for the window only"),
+        pytest.param({"job": "db", "team": "b"}, [], False, BACKUP, "2026-03-07T05:12:00Z", id="a window may close within the group_wait"),
+        pytest.param({"team": "c"}, [], False, "mute window gone", None, id="a window without end lets nobody hear"),
+        pytest.param({"job": "web"}, [silence("job=web", 5)], False, "silenced by ana until 2026-03-07T08:12:00Z", "2026-03-07T08:12:00Z", id="a silence tells when it ends"),
+        pytest.param({"job": "web"}, [silence("job=db", 5)], True, "open", "2026-03-07T03:12:00Z", id="a silence is for what it names"),
+        pytest.param({"job": "db"}, [silence("job=db", 5)], False, "silenced by ana until 2026-03-07T08:12:00Z", "2026-03-07T08:12:00Z", id="of both, what lasts longer is said"),
+        pytest.param({"job": "web"}, [silence("job=web", 1), silence("job=web", 1, SATURDAY + timedelta(hours=1))], False, "silenced by ana until 2026-03-07T04:12:00Z", "2026-03-07T05:12:00Z", id="silences follow each other"),
+        pytest.param({"job": "web"}, [silence("job=web", 1, SATURDAY + timedelta(hours=1))], True, "open", "2026-03-07T03:12:00Z", id="a silence that begins later does not count yet"),
+        pytest.param({"team": "b"}, [silence("team=b", 4, SATURDAY + timedelta(hours=1))], True, "open", "2026-03-07T08:12:00Z", id="unless the group_wait leads into it"),
+    ],
+)  # fmt: skip
+def test_quiet_on_purpose_decides_when_somebody_hears(labels, silences, notify, why, told_at):
+    answer = explain(WINDOWS, labels, SATURDAY, silences=silences)
+
+    assert answer["notify"] is notify
+    assert [one["why"] for one in answer["tellings"]] == [why]
+    assert [entry["at"] for entry in answer["plan"]] == ([told_at] if told_at else [])
+
+
+def test_the_words_say_which_window_it_is_and_when_it_may_speak():
+    words = in_words(explain(WINDOWS, {"job": "db"}, SATURDAY))
+
+    assert f"{BACKUP}; may speak Sat 2026-03-07 04:00 UTC" in words
 
 
 BLOCK = re.compile(r"^```(yaml|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -37,6 +37,8 @@ POLICY = parse(
         - {name: by day, matchers: [team="web"], active_time_intervals: [business_hours], continue: true}
         - {name: always, matchers: [team="web"], group_wait: 1m}
         - {name: black hole, matchers: [team="none"], receiver: nobody}
+    mute_windows:
+      - {name: upgrade, matchers: [job="upgraded"], time_intervals: [business_hours]}
     inhibit_rules:
       - name: a cluster explains the rest
         source_matchers: [alertname="ClusterDown"]
@@ -71,6 +73,8 @@ def results_of(tmp_path, *tests):
         pytest.param(f"{OPEN}, labels: {{team: none}}, expect: {{receivers: [nobody], plan: []}}", id="a receiver without destinations hears nothing"),
         pytest.param(f"{OPEN}, labels: {{severity: warning, cluster: a}}, firing: [{{alertname: ClusterDown, cluster: a}}], expect: {{receivers: [ops], notify: false, plan: []}}", id="an inhibited alert takes its route and tells nobody"),
         pytest.param(f"{OPEN}, labels: {{severity: warning, cluster: a}}, firing: [{{alertname: ClusterDown, cluster: b}}], expect: {{notify: true}}", id="a firing alert that is not equal inhibits nothing"),
+        pytest.param(f"{OPEN}, labels: {{job: upgraded}}, expect: {{notify: false, plan: [{{at: '2026-03-02T17:00:00Z'}}]}}", id="what a mute window keeps quiet is told when it closes"),
+        pytest.param(f"{CLOSED}, labels: {{job: upgraded}}, expect: {{notify: true}}", id="outside of its hours a mute window keeps nothing quiet"),
         pytest.param(f"{OPEN}, time_interval: business_hours, expect: {{active: true}}", id="an interval is active"),
         pytest.param(f"{CLOSED}, time_interval: business_hours, expect: {{active: false}}", id="an interval is not active"),
         pytest.param("at: 2026-03-02T10:00:00-07:00, time_interval: business_hours, expect: {active: false}", id="the offset of the instant counts"),
@@ -91,6 +95,7 @@ def test_a_true_expectation_is_met(tmp_path, test):
         pytest.param(f"{OPEN}, labels: {{}}, expect: {{receivers: []}}", "receivers: expected [], actual [ops]", id="an empty list is an expectation"),
         pytest.param(f"{CLOSED}, labels: {{severity: warning}}, expect: {{notify: true}}", "notify: expected true, actual false (warnings: outside active_time_intervals business_hours)", id="hours, with the reason"),
         pytest.param(f"{OPEN}, labels: {{severity: warning}}, firing: [{{alertname: ClusterDown}}], expect: {{notify: true}}", "notify: expected true, actual false (warnings: inhibited by ClusterDown (rule a cluster explains the rest))", id="an inhibition, with the reason"),
+        pytest.param(f"{OPEN}, labels: {{job: upgraded}}, expect: {{notify: true}}", "notify: expected true, actual false (route: mute window upgrade until 2026-03-02T17:00:00Z)", id="a mute window, with the reason"),
         pytest.param(f"{OPEN}, labels: {{}}, expect: {{plan: [{{after: 5m, to: ops}}]}}", "plan: expected [{after: 5m, to: ops}], actual [{after: 0s, to: ops}]", id="another time"),
         pytest.param(f"{OPEN}, labels: {{}}, expect: {{plan: []}}", "plan: expected [], actual [{after: 0s, to: ops}]", id="somebody instead of nobody"),
         pytest.param(f"{OPEN}, labels: {{team: none}}, expect: {{plan: [{{to: nobody}}]}}", "plan: expected [{to: nobody}], actual [] (black hole: open)", id="nobody instead of somebody"),

@@ -25,7 +25,9 @@ from receiver.config.document import (
 from receiver.config.records import Config
 from receiver.policy import hours, oncall, routing
 from receiver.policy.escalation import Whom
+from receiver.policy.hours import TimeInterval
 from receiver.policy.matching import EQUAL, REGEX, Matcher
+from receiver.policy.muting import MuteWindow, narrows
 from receiver.policy.routing import Route
 
 LOOKED_AHEAD = timedelta(weeks=4)  # for gaps in a schedule
@@ -38,6 +40,7 @@ DEFINED_IN = {
     "escalation policy": "escalation_policies",
     "person": "people",
     "schedule": "schedules",
+    "mute window": "mute_windows",
 }
 NAMED_BY = {  # the keys of a route that name something defined elsewhere
     "receiver": "receiver",
@@ -121,6 +124,11 @@ def _references(document: Document) -> Iterator[tuple[str, Scalar, Steps]]:
             yield from _named(kind, rotation.entries.get(key), (*path, key))
     for step, path in _steps(document):
         yield from _references_of_step(step, path)
+    windows, found = document.find(("mute_windows",))
+    for index, window in enumerate(_items(windows) if found else ()):
+        if isinstance(window, Table):
+            path = ("mute_windows", index, "time_intervals")
+            yield from _named("time interval", window.entries.get("time_intervals"), path)
 
 
 def _references_of_step(step: Table, path: Steps) -> Iterator[tuple[str, Scalar, Steps]]:
@@ -237,6 +245,7 @@ def warnings(document: Document, config: Config, directory: Path, at: datetime) 
         *_gaps(document, config, at),
         *_out_of_reach(document, config),
         *_no_fallback(document, config),
+        *_doubtful_windows(document, config, at),
     ]
 
 
@@ -384,6 +393,37 @@ def _no_fallback(document: Document, config: Config) -> Iterator[Problem]:
     if config.escalation_policies and not config.destinations_of(config.fallback_receiver):
         text = "nobody is told where an escalation policy reaches nobody; name a receiver as `fallback`"
         yield Problem(_position(document, "escalation_policies"), "escalation_policies", text)
+
+
+def _doubtful_windows(document: Document, config: Config, at: datetime) -> Iterator[Problem]:
+    """Yield the mute windows that keep nothing quiet, or everything, or for ever."""
+    for index, window in enumerate(config.mute_windows):
+        path = f"mute_windows[{index}]"
+        intervals = [config.interval_named[name] for name in window.time_intervals]
+        doubts = [_never_or_always(window.name, intervals, at), _all_or_nothing(window)]
+        for text in filter(None, doubts):
+            yield Problem(_position(document, path), path, text)
+
+
+def _never_or_always(name: str, intervals: list[TimeInterval], at: datetime) -> str:
+    changes = [hours.next_change(interval, at) for interval in intervals]
+    is_active = any(hours.is_active(interval, at) for interval in intervals)
+    if not is_active and not any(changes):
+        return f'the mute window "{name}" is not active once in five years; correct its time intervals'
+    if is_active and hours.opens_at((), intervals, at) is None:
+        return f'the mute window "{name}" does not end within a year; what it keeps quiet is never told'
+    return ""
+
+
+def _all_or_nothing(window: MuteWindow) -> str:
+    if contradiction := _contradiction(window.matchers):
+        return f"no alert can match both {contradiction[0]} and {contradiction[1]}; correct the matchers"
+    if not narrows(window.matchers):
+        return (
+            f'the mute window "{window.name}" keeps every alert quiet, or nearly so, critical ones as well;'
+            " add a matcher that says which are meant"
+        )
+    return ""
 
 
 def _minute(at: datetime) -> str:

@@ -16,7 +16,7 @@ from receiver.policy.durations import Duration
 from receiver.policy.escalation import EscalationPolicy
 from receiver.policy.hours import Location, TimeInterval
 from receiver.policy.matching import Labels
-from receiver.policy.muting import InhibitRule
+from receiver.policy.muting import InhibitRule, MuteWindow
 from receiver.policy.oncall import Schedule
 from receiver.policy.record import Record
 from receiver.policy.routing import Route
@@ -172,6 +172,7 @@ class Config(Record):
     receivers: Annotated[tuple[Receiver, ...], Field(min_length=1)]
     route: Route
     inhibit_rules: tuple[InhibitRule, ...] = ()
+    mute_windows: tuple[MuteWindow, ...] = ()
     people: tuple[Person, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     escalation_policies: tuple[EscalationPolicy, ...] = ()

@@ -41,6 +41,7 @@ DESCRIPTIONS = {
         "receivers": "Named sets of destinations, as in Alertmanager.",
         "route": "The root of the routing tree, as in Alertmanager.",
         "inhibit_rules": "Which firing alerts keep which others quiet, as in Alertmanager.",
+        "mute_windows": "Recurring times at which alerts that match are quiet, such as maintenance.",
         "people": "Who answers, and from where.",
         "schedules": "Who is on call when.",
         "escalation_policies": "Who is told, step by step, until somebody acts.",
@@ -178,6 +179,12 @@ DESCRIPTIONS = {
         "alt": "What it shows, in words.",
     },
     "Link": {"href": "Where it leads.", "text": "What it is called."},
+    "MuteWindow": {
+        "name": "What the window is called where it keeps something quiet.",
+        "matchers": "What is kept quiet; all of them must hold. Default: every alert.",
+        "time_intervals": "The names of the time intervals at which it is quiet.",
+        "text": "Why.",
+    },
     "OpsgenieConfig": {
         "send_resolved": SEND_RESOLVED,
         "api_key": "The key of an API integration; better kept elsewhere, or with api_key_file.",

@@ -20,7 +20,7 @@ from receiver.policy.incident import Happening, Reason, State
 from receiver.policy.outbox import Wait
 from receiver.policy.routing import Node, walk
 from receiver.policy.watching import self_alarm
-from receiver.store import escalations, incidents, outbox, overrides
+from receiver.store import escalations, incidents, outbox, overrides, throttles
 from receiver.store.database import DatabaseFailure, Db
 
 log = structlog.get_logger()
@@ -51,8 +51,9 @@ def _escalate(db: Db, config: Config, now: datetime) -> int:
     ids = sorted(escalations.due(db, now, BATCH))
     if not ids:
         return 0
+    throttles.take_turns(db)  # a silence that begins or ends meanwhile is seen, or asks again
     # Incidents are held first, as in every stage; another replica may have taken the step meanwhile.
-    about = {row["id"]: row for row in incidents.in_short(db, ids)}
+    about = {row["id"]: row for row in incidents.deciding(db, ids)}
     due = [row for its in escalations.of(db, ids).values() for row in its if _is_due(row, now)]
     quiet = Quiet(db, config, now)
     alerts: dict[int, list[Row]] = {id_: [] for id_ in ids}

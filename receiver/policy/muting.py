@@ -1,12 +1,78 @@
-"""Which firing alert keeps another one quiet?"""
+"""What keeps an alert quiet on purpose: a silence, a mute window, or another alert that fires?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
+from typing import Annotated
 
 from pydantic import Field
 
 from receiver.policy.matching import LabelPatterns, Labels, LabelValues, Matcher, Matchers, combined, matches
+from receiver.policy.outbox import Wait
 from receiver.policy.record import Record
+
+UNLIKELY = ("0", "Zq~ 4711 ✳")  # values that no person had in mind; who matches both, matches any
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A person wants quiet about what matches, until a time."""
+
+    matchers: tuple[Matcher, ...]
+    starts_at: datetime
+    ends_at: datetime  # the first instant at which it no longer counts
+    made_by: str
+    text: str
+
+    def is_in_force(self, at: datetime) -> bool:
+        """Return whether it counts at the instant."""
+        return self.starts_at <= at < self.ends_at
+
+
+class MuteWindow(Record):
+    """Recurring quiet time for what matches."""
+
+    name: Annotated[str, Field(min_length=1)]
+    matchers: Matchers = ()
+    time_intervals: Annotated[tuple[str, ...], Field(min_length=1)]
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """A silence or a mute window that counts now."""
+
+    matchers: tuple[Matcher, ...]
+    until: datetime
+    why: str
+
+
+def covered(covers: Sequence[Cover], label_sets: Sequence[Labels]) -> Wait | None:
+    """Return until when all of these alerts stay covered, and by what; None where one of them is not.
+
+    The first of them that nothing covers any more speaks for all.
+    """
+    first: Cover | None = None
+    for labels in label_sets:
+        lasting = max((one for one in covers if matches(one.matchers, labels)), key=_until, default=None)
+        if lasting is None:
+            return None
+        first = lasting if first is None else min(first, lasting, key=_until)
+    return None if first is None else Wait(first.until, first.why)
+
+
+def _until(cover: Cover) -> datetime:
+    return cover.until
+
+
+def narrows(matchers: Sequence[Matcher]) -> bool:
+    """Return whether the matchers choose among alerts, and do not take whatever comes or nearly so.
+
+    `a!="b"` takes nearly all there is, and `a=""` whatever does not know the label.
+    """
+    is_any = all(matches(matchers, {one.name: value for one in matchers}) for value in UNLIKELY)
+    return not is_any and not matches(matchers, {})
 
 
 class InhibitRule(Record):

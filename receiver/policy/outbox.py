@@ -45,6 +45,9 @@ SNOOZABLE = {  # what a snooze holds back; what people say, what grows worse and
     *(Reason.FIRST, Reason.REPEAT_DUE, Reason.NEW_ALERTS, Reason.SOME_RESOLVED, Reason.FLAPPING),
     *(Reason.ESCALATED, Reason.FALLBACK),
 }
+SAID_BY_PEOPLE = {  # told although a silence, a mute window or an inhibition keeps the incident quiet
+    *(Reason.ACKNOWLEDGED, Reason.UNACKNOWLEDGED, Reason.SNOOZED, Reason.NOTE),
+}
 
 
 def due_at(

@@ -76,7 +76,7 @@ def incidents(db: Connection, ids: Sequence[int]) -> list[Row]:
     return rows(db, statement.order_by(INCIDENT.c.id).with_for_update())
 
 
-IN_SHORT = (
+DECIDING = (
     select(*(INCIDENT.c[name] for name in ("id", "state", "severity", "revision", "source")))
     .where(INCIDENT.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(INCIDENT.c.id)
@@ -84,9 +84,9 @@ IN_SHORT = (
 )
 
 
-def in_short(db: Connection, ids: Sequence[int]) -> list[Row]:
+def deciding(db: Connection, ids: Sequence[int]) -> list[Row]:
     """Return what decides about incidents, held until the commit; the rest of a row is costly to read."""
-    return rows(db, IN_SHORT, ids=list(ids))
+    return rows(db, DECIDING, ids=list(ids))
 
 
 def find(db: Connection, id_: int) -> Row | None:
@@ -137,6 +137,30 @@ def firing_where(db: Connection, equalities: Sequence[Mapping[str, str]]) -> lis
         INCIDENT.c.drill.is_(False),
     )
     return [dict(row[0]) for row in db.execute(statement)]
+
+
+def firing_of_open(db: Connection, equalities: Mapping[str, str]) -> list[tuple[int, dict[str, str]]]:
+    """Return (incident id, labels) of the alerts of open incidents that fire and may have all these pairs."""
+    statement = select(ALERT.c.incident_id, ALERT.c.labels).join(
+        INCIDENT, INCIDENT.c.id == ALERT.c.incident_id
+    )
+    statement = statement.where(
+        INCIDENT.c.state != text("'resolved'"),
+        ALERT.c.state == text("'firing'"),
+        *(_says(ALERT.c.labels, name, value) for name, value in equalities.items()),
+    )
+    return [(row[0], dict(row[1])) for row in db.execute(statement)]
+
+
+def in_short(db: Connection, ids: Sequence[int]) -> list[Row]:
+    """Return incidents by id, newest first, without holding them."""
+    return rows(db, select(INCIDENT).where(INCIDENT.c.id.in_(ids)).order_by(INCIDENT.c.id.desc()))
+
+
+def firing_counts(db: Connection) -> dict[int, int]:
+    """Return, for each open incident, how many of its alerts fire."""
+    statement = select(INCIDENT.c.id, INCIDENT.c.firing).where(INCIDENT.c.state != text("'resolved'"))
+    return {row[0]: row[1] for row in db.execute(statement)}
 
 
 def open_(db: Connection, opened: Sequence[Row]) -> dict[str, int]:

@@ -24,6 +24,7 @@ IS_OWED = NOTIFICATION.c.state == text("'owed'")  # said as a literal, so that t
 IS_URGENT = text("notification.urgent")  # the same
 LONGEST_BACK_OFF = timedelta(hours=1)  # what a service may ask for (policy.retry)
 SAME = 400  # characters of an answer that tell it from a reason to wait
+MOST_AT_ONCE = 5_000  # parameters of one statement; both databases end not far above 30,000
 CHANNEL = "tocsin_outbox"  # where replicas on PostgreSQL wake each other
 CHANGING = (
     *("reason", "state", "why", "urgent", "revision", "attempts", "due_at", "claimed_until"),
@@ -236,26 +237,49 @@ def claim(db: Connection, ids: Collection[int], *, until: datetime) -> list[Row]
     return sorted(rows(db, CLAIM, ids=list(ids), until=until), key=lambda row: row["id"])
 
 
-def ask_again(db: Connection, now: datetime) -> int:
-    """Make due what waits for a time to speak; return how much that is. What backs off stays as it is.
+BACKS_OFF = exists().where(  # its reason is what the last attempt was answered, or that it was not
+    ATTEMPT.c.notification_id == NOTIFICATION.c.id,
+    or_(
+        ATTEMPT.c.outcome == Outcome.AMBIGUOUS,
+        func.substr(ATTEMPT.c.answer, 1, SAME) == func.substr(NOTIFICATION.c.why, 1, SAME),
+    ),
+)
+WAITS = (  # for a time to speak
+    IS_OWED,
+    or_(NOTIFICATION.c.attempts == 0, ~BACKS_OFF),
+    NOTIFICATION.c.claimed_until.is_(None),
+)
 
-    What backs off says what its last attempt was answered, or that it was not.
-    """
-    backs_off = exists().where(
-        ATTEMPT.c.notification_id == NOTIFICATION.c.id,
-        or_(
-            ATTEMPT.c.outcome == Outcome.AMBIGUOUS,
-            func.substr(ATTEMPT.c.answer, 1, SAME) == func.substr(NOTIFICATION.c.why, 1, SAME),
-        ),
-    )
-    statement = update(NOTIFICATION).where(
-        IS_OWED,
-        NOTIFICATION.c.why != "",
-        or_(NOTIFICATION.c.attempts == 0, ~backs_off),
-        NOTIFICATION.c.claimed_until.is_(None),
-        NOTIFICATION.c.due_at > now,
-    )
+
+def ask_again(db: Connection, now: datetime) -> int:
+    """Make due what waits for a time to speak; return how much that is. What backs off stays as it is."""
+    statement = update(NOTIFICATION).where(*WAITS, NOTIFICATION.c.why != "", NOTIFICATION.c.due_at > now)
     return db.execute(statement.values(due_at=now)).rowcount
+
+
+def ask_about(db: Connection, incident_ids: Sequence[int], now: datetime, fallback_at: datetime) -> int:
+    """Make due what waits for a time to speak about these incidents, and their reminders."""
+    count = 0
+    for start in range(0, len(incident_ids), MOST_AT_ONCE):
+        some = incident_ids[start : start + MOST_AT_ONCE]
+        is_asked = or_(NOTIFICATION.c.why != "", NOTIFICATION.c.reason == Reason.REPEAT_DUE)
+        count += _ask(db, now, fallback_at, is_asked, NOTIFICATION.c.incident_id.in_(some))
+    return count
+
+
+def ask_whoever_says(db: Connection, why: str, now: datetime, fallback_at: datetime) -> int:
+    """Make due what waits for a reason that begins like this."""
+    return _ask(db, now, fallback_at, NOTIFICATION.c.why.startswith(why, autoescape=True))
+
+
+def _ask(db: Connection, now: datetime, fallback_at: datetime, *conditions: Any) -> int:
+    """Make due what waits; the fallback hears of it when it would of anything that is due now."""
+    statement = update(NOTIFICATION).where(*WAITS, NOTIFICATION.c.due_at > now, *conditions)
+    late_at = case((NOTIFICATION.c.fallback_at.is_not(None), fallback_at), else_=None)
+    count = db.execute(statement.values(due_at=now, fallback_at=late_at)).rowcount
+    if count:
+        wake(db)
+    return count
 
 
 def let_go(db: Connection, now: datetime) -> int:

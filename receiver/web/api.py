@@ -17,13 +17,14 @@ from receiver.pipeline.act import Action
 from receiver.pipeline.drill import Exercise, receipt
 from receiver.pipeline.duty import Duty
 from receiver.pipeline.facts import alert_facts, incident_facts, instant, runbook_url
+from receiver.pipeline.quiet import Quiet
 from receiver.pipeline.replay import Again
 from receiver.policy.durations import Duration, parse_duration
 from receiver.policy.incident import Reason, State, Verb
 from receiver.policy.matching import matches
 from receiver.policy.outbox import NotificationState
 from receiver.services import Services
-from receiver.store import escalations, incidents, outbox, overrides, payloads
+from receiver.store import escalations, incidents, outbox, overrides, payloads, silences
 from receiver.store.database import Db
 from receiver.web import shapes
 from receiver.web.common import MOST_ITEMS, USUAL_ITEMS, actor_of, clean, cursor, matchers, page, services_of
@@ -149,14 +150,13 @@ async def list_incidents(
 )
 async def show_incident(services: Held, incident_id: int) -> dict[str, Any]:
     """Return an incident with its alerts, timeline, notifications and plan."""
-    now, base_url = services.clock.now(), services.settings.base_url
-    found = await services.read(whole, services.config, incident_id, base_url, now)
+    found = await services.read(whole, incident_id, services)
     if found is None:
         raise HTTPException(404, f"there is no incident {incident_id}")
     return found
 
 
-def whole(db: Db, config: Config, incident_id: int, base_url: str, now: datetime) -> dict[str, Any] | None:
+def whole(db: Db, incident_id: int, services: Services) -> dict[str, Any] | None:
     """Return an incident in full, None where there is no such.
 
     In full, `alerts` is the list of them; the counts of the short form are `alert_counts`.
@@ -166,15 +166,18 @@ def whole(db: Db, config: Config, incident_id: int, base_url: str, now: datetime
         return None
     alerts = incidents.alerts(db, [incident_id])
     notifications = outbox.of_incident(db, incident_id)
-    short = incident_facts(row, base_url)
+    short = incident_facts(row, services.settings.base_url)
+    now = services.clock.now()
+    quiet = Quiet(db, services.config, now)
     return {
         **short,
         "alert_counts": short["alerts"],
         "runbook_url": runbook_url(row["annotations"], alerts),
         "alerts": [alert_facts(alert) for alert in alerts],
+        "quiet": [{**one, "until": instant(one["until"])} for one in quiet.reasons(row, alerts)],
         "timeline": [_line(line) for line in incidents.timeline(db, incident_id)],
         "notifications": [notification_facts(one) for one in notifications],
-        "plan": _plan(db, config, row, notifications, now),
+        "plan": _plan(db, services.config, row, notifications, now),
     }
 
 
@@ -342,7 +345,8 @@ async def explain_alert(services: Held, question: Question) -> dict[str, Any]:
     """Return which routes match, which do not and why, whether hours are open, and the plan."""
     at = question.at or services.clock.now()
     taken_over = await services.read(overrides.by_schedule, at)
-    return explain(services.config, question.labels, at, overrides=taken_over)
+    known = await services.read(silences.not_over, at)
+    return explain(services.config, question.labels, at, silences=known, overrides=taken_over)
 
 
 @router.post(
@@ -366,7 +370,8 @@ async def hold_drill(services: Held, wish: Annotated[Wish | None, Body()] = None
     annotations = {clean(name): clean(value) for name, value in wish.annotations.items()}
     annotations = annotations or {"summary": "A drill: nothing is wrong, and nothing needs to be done."}
     taken_over = await services.read(overrides.by_schedule, now)
-    answer = explain(services.config, labels, now, overrides=taken_over)
+    known = await services.read(silences.not_over, now)
+    answer = explain(services.config, labels, now, silences=known, overrides=taken_over)
     if wish.dry_run:
         return {"drill_id": None, "incident_id": None, "plan": answer["plan"], "links": {}}
     drill_id = token_hex(8)

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from receiver import metrics
 from receiver.services import Services
-from receiver.store import incidents, outbox, throttles
+from receiver.store import incidents, outbox, silences, throttles
 from receiver.store.database import DatabaseFailure, is_alive
 from receiver.web.common import services_of
 from receiver.web.shapes import Alive, Health, described
@@ -64,6 +64,7 @@ async def show_metrics(services: Held) -> Response:
         count, oldest = await services.read(outbox.overdue, now)
         metrics.OWED.set(count)
         metrics.OLDEST_OWED_SECONDS.set((now - oldest).total_seconds() if oldest else 0)
+        metrics.SILENCES.set(await services.read(silences.count_in_force, now))
         metrics.OPEN_BREAKERS.set(await services.read(throttles.open_breakers))
     except DatabaseFailure as error:
         log.warning("metrics.database", error=type(error).__name__)

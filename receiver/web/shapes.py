@@ -139,12 +139,21 @@ class Owed(Shape):
     why: str
 
 
+class KeptQuiet(Shape):
+    """What keeps alerts of an incident quiet now, on purpose."""
+
+    why: str = Field(description="The silence and who made it, the mute window, or the other alert.")
+    until: AwareDatetime | None = Field(description="Null: as long as the other alert fires.")
+    alerts: int = Field(description="Alerts that fire and are kept quiet; the others speak for all.")
+
+
 class IncidentInFull(Incident):
     """An incident with its alerts, timeline, notifications, and what is still owed."""
 
     alerts: list[Alert]  # type: ignore[assignment]  # the counts of the short form have another name here
     alert_counts: Counts
     runbook_url: str | None
+    quiet: list[KeptQuiet] = Field(description="Asked at this moment; hours and a snooze are elsewhere.")
     timeline: list[Line]
     notifications: list[Notification]
     plan: list[Owed]
@@ -212,6 +221,45 @@ class Explanation(Shape):
     tellings: list[Telling]
     plan: list[Planned]
     tree: list[Node]
+
+
+class Silence(Shape):
+    """A person wants quiet about what matches, until a time."""
+
+    id: int
+    matchers: list[str] = Field(description="An alert is silenced where all of them hold.")
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+    made_at: AwareDatetime
+    made_by: str
+    text: str = Field(description="Why.")
+
+
+class Silences(Page):
+    """One page of silences."""
+
+    items: list[Silence]
+
+
+class Hidden(Shape):
+    """An incident of which a silence hides alerts."""
+
+    id: int
+    title: str
+    severity: str
+    alerts: int = Field(description="Alerts that it hides.")
+    firing: int = Field(description="Alerts that fire.")
+    url: str
+
+
+class SilencePreview(Shape):
+    """What a silence would hide now, if it were made."""
+
+    incidents: int = Field(description="Open incidents that say nothing more.")
+    alerts: int = Field(description="Alerts that fire and match.")
+    hides: list[Hidden] = Field(description="The first hundred of these incidents.")
+    in_part: list[Hidden] = Field(description="Incidents that still speak, for other alerts of theirs fire.")
+    everything: bool = Field(description='So much that it is made only with `"everything": true`.')
 
 
 class DrillBegun(Shape):

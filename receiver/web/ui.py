@@ -132,8 +132,7 @@ def _shown(services: Services, incident: Facts, now: datetime) -> Facts:
 async def show_incident(services: Held, incident_id: str, tocsin_name: Name = "") -> HTMLResponse:
     """Return the page of one incident."""
     id_ = _number(incident_id)
-    asked = (services.config, id_, services.settings.base_url, services.clock.now())
-    found = await services.read(whole, *asked) if id_ is not None else None
+    found = await services.read(whole, id_, services) if id_ is not None else None
     if found is None:
         return _error(
             services, 404, "There is no such incident", "It may have been removed with old history."

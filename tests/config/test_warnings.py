@@ -171,3 +171,57 @@ def test_two_thousand_routes_load_in_about_a_second_and_are_all_reached(warnings
 
     assert found == []
     assert len(parse(text, {}).tree.children) == 2000
+
+
+WINDOWS = """time_intervals:
+  - {name: nights, time_intervals: [{times: [{start_time: "00:00", end_time: "06:00"}]}]}
+  - {name: days, time_intervals: [{times: [{start_time: "06:00", end_time: "24:00"}]}]}
+  - {name: long_ago, time_intervals: [{years: ["2001"]}]}
+receivers: [{name: ops, console_configs: [{}]}]
+route: {receiver: ops}
+mute_windows:
+"""
+
+
+@pytest.mark.parametrize(
+    ("window", "warning"),
+    [
+        pytest.param("matchers: [a=x], time_intervals: [nights]", None, id="what is usual"),
+        pytest.param("matchers: [a=x], time_intervals: [nights, long_ago]", None, id="one of two is never active"),
+        pytest.param("matchers: [a=x], time_intervals: [long_ago]", "is not active once in five years", id="never"),
+        pytest.param("matchers: [a=x], time_intervals: [days, nights]", "does not end within a year", id="always"),
+        pytest.param("time_intervals: [nights]", "keeps every alert quiet", id="no matcher"),
+        pytest.param("matchers: ['a=~.*'], time_intervals: [nights]", "keeps every alert quiet", id="no limit"),
+        pytest.param("matchers: [a!=x], time_intervals: [nights]", "keeps every alert quiet", id="hardly a limit"),
+        pytest.param("matchers: [a=x, a=y], time_intervals: [nights]", 'no alert can match both a="x" and a="y"', id="nothing"),
+    ],
+)  # fmt: skip
+def test_a_mute_window_that_can_hardly_be_meant_is_pointed_out(warnings, window, warning):
+    found = warnings(f"{WINDOWS}  - {{name: w, {window}}}\n")
+
+    of_windows = [line for line in found if "mute_windows" in line]
+    if warning is None:
+        assert of_windows == []
+    else:
+        assert len(of_windows) == 1
+        assert of_windows[0].startswith("8:5: mute_windows[0]: warning: ")
+        assert warning in of_windows[0]
+
+
+@pytest.mark.parametrize(
+    ("windows", "error"),
+    [
+        ("[{name: w, time_intervals: [night]}]", 'mute_windows[0].time_intervals[0]: the time interval "night" is not defined; did you mean "nights"?'),
+        ("[{name: w, time_intervals: []}]", "mute_windows[0].time_intervals: is empty"),
+        ("[{name: w, time_intervals: [nights]}, {name: w, time_intervals: [days]}]", 'mute_windows[1].name: the mute window "w" is defined twice'),
+        ("[{name: w, time_intervals: [nights], matcher: [a=x]}]", "mute_windows[0].matcher: is not a known key"),
+        ("[{name: w, time_intervals: [nights], matchers: ['a=~(']}]", "mute_windows[0].matchers"),
+    ],
+)  # fmt: skip
+def test_a_mute_window_that_cannot_be_understood_is_an_error(tmp_path, windows, error):
+    file = tmp_path / "routing.yaml"
+    file.write_text(WINDOWS.replace("mute_windows:\n", f"mute_windows: {windows}\n"))
+
+    errors, _ = check(file, {}, AT)
+
+    assert error in "\n".join(errors)

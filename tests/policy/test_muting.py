@@ -1,9 +1,13 @@
-"""Alerts are inhibited as Alertmanager inhibits them."""
+"""Alerts are inhibited as Alertmanager inhibits them, and silenced while all of an incident's are."""
+
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import ValidationError
 
-from receiver.policy.muting import InhibitRule, inhibited_by
+from receiver.policy.matching import parse_matchers
+from receiver.policy.muting import Cover, InhibitRule, Silence, covered, inhibited_by, narrows
+from receiver.policy.outbox import Wait
 from tests.policy.tables import table
 
 TABLE = table("routes/inhibit.json")
@@ -110,3 +114,68 @@ def test_an_alert_never_inhibits_itself():
 def test_an_unknown_key_is_refused():
     with pytest.raises(ValidationError, match="Extra inputs"):
         InhibitRule.model_validate({"sources": []})
+
+
+NOW = datetime(2026, 11, 20, 3, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def cover(matchers, hours=1, why="because"):
+    return Cover(tuple(parse_matchers(matchers)), NOW + hours * HOUR, why)
+
+
+@pytest.mark.parametrize(
+    ("covers", "alerts", "expected"),
+    [
+        pytest.param([cover("a=x")], [{"a": "x"}], (1, "because"), id="the one alert is covered"),
+        pytest.param([cover("a=x")], [{"a": "y"}], None, id="it is not"),
+        pytest.param([cover("a=x")], [{"a": "x"}, {"a": "y"}], None, id="one of two is not"),
+        pytest.param([cover("a=x")], [], None, id="nothing fires"),
+        pytest.param([], [{"a": "x"}], None, id="nothing covers"),
+        pytest.param([cover("a=x,b=y")], [{"a": "x"}], None, id="one of two matchers holds"),
+        pytest.param([cover('b=""')], [{"a": "x"}], (1, "because"), id="a missing label is the empty string"),
+        pytest.param([cover("a=x"), cover("a=~x|y", 3, "other")], [{"a": "x"}], (3, "other"), id="of two that cover an alert, the longer counts"),
+        pytest.param([cover("a=x", 2, "first"), cover("a=y", 1, "second")], [{"a": "x"}, {"a": "y"}], (1, "second"), id="of two alerts, the first that is free speaks"),
+        pytest.param([cover('"the service"="ü"')], [{"the service": "ü"}], (1, "because"), id="label names in any script"),
+    ],
+)  # fmt: skip
+def test_an_incident_is_quiet_while_each_of_its_alerts_is(covers, alerts, expected):
+    found = covered(covers, alerts)
+
+    assert found == (expected and Wait(NOW + expected[0] * HOUR, expected[1]))
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        pytest.param(NOW - timedelta(microseconds=1), False, id="just before it begins"),
+        pytest.param(NOW, True, id="exactly at its beginning"),
+        pytest.param(NOW + HOUR - timedelta(microseconds=1), True, id="just before its end"),
+        pytest.param(NOW + HOUR, False, id="exactly at its end"),
+    ],
+)
+def test_a_silence_counts_from_its_beginning_until_its_end(at, expected):
+    assert Silence((), NOW, NOW + HOUR, "ana", "").is_in_force(at) is expected
+
+
+@pytest.mark.parametrize(
+    ("matchers", "expected"),
+    [
+        ("severity=warning", True),
+        ('severity=~"warning|info"', True),
+        ('instance=~"db-.*"', True),
+        ('instance=~"[0-9.:]+"', True),
+        ('alertname=~".+",severity="info"', True),
+        ('severity!="critical",team="db"', True),
+        ('alertname=~".*"', False),
+        ('alertname=~".+"', False),
+        ('alertname!=""', False),
+        ('alertname=~"(.|\\\\n)*"', False),
+        ('severity!="critical"', False),
+        ('severity!~"critical|page",team!="db"', False),
+        ('team=""', False),
+        ("{}", False),
+    ],
+)
+def test_matchers_that_choose_nothing_are_noticed(matchers, expected):
+    assert narrows(parse_matchers(matchers)) is expected

@@ -117,3 +117,32 @@ async def test_a_rule_about_an_unusual_label_silences_nobody(world: World) -> No
     await world.fast_forward(minutes=1)
 
     world.slack.expect("#ops", "DiskFull")
+
+
+async def test_what_people_say_and_the_end_are_told_although_it_is_hidden(world: World) -> None:
+    """An incident that was told before its cause fired is acknowledged and resolved aloud."""
+    await world.routes(RULES)
+    incident = await world.alertmanager.fires("DiskFull", node="a", severity="warning")
+    world.slack.expect("#ops", "DiskFull")
+    await world.alertmanager.fires("NodeDown", node="a")
+    world.slack.expect("#ops", "NodeDown")
+
+    await world.acknowledge(incident)
+    world.slack.expect("#ops", "Acknowledged", "DiskFull")
+    await world.act(incident, "resolve")
+    await world.fast_forward(minutes=1)
+
+    world.slack.expect("#ops", "Resolved", "DiskFull")
+
+
+async def test_the_incident_says_what_hides_it(world: World) -> None:
+    """As long as the cause fires; there is no other end."""
+    await world.routes(RULES)
+    await world.alertmanager.fires("NodeDown", node="a")
+    await world.alertmanager.fires("DiskFull", node="a", severity="warning")
+    incident = await world.alertmanager.fires("DiskFull", node="b", severity="warning")
+
+    expected = {"why": "inhibited by NodeDown (rule node-down)", "until": None, "alerts": 1}
+    assert (await world.incident(incident))["quiet"] == [expected]
+    await world.alertmanager.resolves("NodeDown")
+    assert (await world.incident(incident))["quiet"] == []

@@ -12,6 +12,8 @@ ADDRESSES = defaultdict(lambda: "1", action="note", source="prod")  # what stand
 POSTED = {
     "/api/v1/incidents/{incident_id}/{action}": {"text": "seen"},
     "/api/v1/explain": {"labels": {"alertname": "DiskFull", "severity": "critical"}},
+    "/api/v1/silences": {"matchers": ["severity=warning"], "lasts": "1h"},
+    "/api/v1/silences/{silence_id}": {"lasts": "2h"},
     "/": body(alert()),
     "/webhooks/alertmanager": body(alert()),
     "/webhooks/alertmanager/{source}": body(alert()),
@@ -28,6 +30,7 @@ async def used(tocsin):
     await tocsin.client.post("/api/v1/incidents/1/acknowledge", json={"actor": "ana"})
     await tocsin.post(body(alert("db-3", alertname="CpuHot"), groupKey="hot"))
     await tocsin.post(b"not JSON")
+    await tocsin.client.post("/api/v1/silences", json={"matchers": ["alertname=DiskFull"], "lasts": "1h"})
     return tocsin
 
 
@@ -60,6 +63,7 @@ async def test_every_answer_looks_as_the_description_says(used):
         "/", "/webhooks/alertmanager", "/webhooks/alertmanager/{source}", "/test-alert", "/-/reload",
         "/api/v1/incidents", "/api/v1/incidents/{incident_id}", "/api/v1/incidents/{incident_id}/{action}",
         "/api/v1/notifications", "/api/v1/drills/{drill_id}", "/api/v1/explain", "/api/v1/quarantine",
+        "/api/v1/silences", "/api/v1/silences/{silence_id}",
         "/health", "/health/live", "/health/ready",
     }  # fmt: skip
 
@@ -68,8 +72,19 @@ async def test_an_incident_in_full_has_something_in_every_part(used):
     """Otherwise the shapes of its parts would not have been looked at."""
     found = (await used.client.get("/api/v1/incidents/1")).json()
 
-    assert all(found[part] for part in ("alerts", "timeline", "notifications", "plan"))
+    assert all(found[part] for part in ("alerts", "timeline", "notifications", "plan", "quiet"))
     assert found["notifications"][0]["tries"]
+
+
+async def test_a_preview_of_a_silence_looks_as_the_description_says(used):
+    """The endpoint that makes silences answers a wish for a preview in another shape."""
+    wish = {"matchers": ["instance=~db.+"], "lasts": "1h", "dry_run": True}
+
+    found = (await used.client.post("/api/v1/silences", json=wish)).content
+
+    assert shapes.SilencePreview.model_validate_json(found, strict=True).hides
+    said = (await description(used))["/api/v1/silences"]["post"]["responses"]["200"]
+    assert shape_of(said) is shapes.SilencePreview
 
 
 async def test_every_json_answer_is_typed(sqlite_tocsin):
