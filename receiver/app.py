@@ -29,7 +29,7 @@ from receiver.services import Services, identity_of
 from receiver.store import schema
 from receiver.store.database import DatabaseFailure, Writer, connect, sqlite_file
 from receiver.templating import Templates
-from receiver.web import alertmanager, answers, api, health, oncall, problems, silences, ui
+from receiver.web import alertmanager, answers, api, health, oncall, problems, silence_pages, silences, ui
 from receiver.web.edge import Door, Edge
 from receiver.worker import Worker
 
@@ -57,7 +57,7 @@ def make_app(services: Services) -> ASGIApp:
     problems.install(app)
     for part in (
         *(alertmanager.router, answers.router, api.router, oncall.router, silences.router, health.router),
-        ui.router,
+        *(ui.router, silence_pages.router),
     ):
         app.include_router(part)
     return Edge(Door(app, services))

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from receiver.config import Config
-from receiver.pipeline.duty import Duty
 from receiver.pipeline.covers import covers, inhibition
+from receiver.pipeline.duty import Duty
 from receiver.pipeline.facts import instant
 from receiver.pipeline.forecast import foresee
 from receiver.pipeline.route import breaks_through

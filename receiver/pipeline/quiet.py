@@ -59,11 +59,18 @@ class Quiet:
         """Return until when silences and mute windows keep all that fires quiet; None: something is not."""
         return covered(self._covers, _firing(alerts))
 
-    def is_on_purpose(self, incident: Row, alerts: Sequence[Row]) -> bool:
-        """Return whether silences, mute windows or other alerts keep all that fires quiet."""
-        if incident["state"] == State.RESOLVED:
-            return False
-        return bool(self.covered(alerts) or self._inhibited(self._config.tree, alerts))
+    def among(self, rows: Sequence[Row]) -> set[int]:
+        """Return the ids of those incidents that silences, mute windows or other alerts keep quiet."""
+        ids = [row["id"] for row in rows if row["state"] != State.RESOLVED]
+        if not self._covers and not self._config.inhibit_rules:
+            return set()
+        firing: dict[int, list[Row]] = {id_: [] for id_ in ids}
+        for alert in incidents.alerts(self._db, ids):
+            firing[alert["incident_id"]].append(alert)
+        root = self._config.tree
+        return {
+            id_ for id_, alerts in firing.items() if self.covered(alerts) or self._inhibited(root, alerts)
+        }
 
     def reasons(self, incident: Row, alerts: Sequence[Row]) -> list[Row]:
         """Return what keeps alerts of the incident quiet on purpose, until when, and how many of them."""

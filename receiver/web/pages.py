@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from receiver.channels.base import is_web_address
 from receiver.config import Config
 from receiver.resources import TEMPLATES
+from receiver.services import Services
 
 LONGEST_LINK = 2048  # a longer address is shown as text
 TONES = {"critical", "error", "warning", "info", "none"}
@@ -52,6 +53,16 @@ def page(name: str, facts: Mapping[str, Any], status: int = 200) -> HTMLResponse
     text = _ENVIRONMENT.get_template(f"{name}.html").render(facts)
     body = text.encode("utf-8", "replace")
     return HTMLResponse(body, status_code=status, headers={"Cache-Control": "no-store"})
+
+
+def everywhere(services: Services) -> dict[str, Any]:
+    """Return what every page says."""
+    return {"here": "", "reload_errors": services.reload_errors, "base_url": services.settings.base_url}
+
+
+def refusal(services: Services, status: int, title: str, advice: str) -> HTMLResponse:
+    """Return a page that says what is wrong, and what to do."""
+    return page("error", {**everywhere(services), "title": title, "advice": advice}, status)
 
 
 def tone(config: Config, severity: str) -> str:

@@ -1,37 +1,36 @@
 """What does a person see, and press? Pages made here, that work without JavaScript."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
-from urllib.parse import parse_qs, quote, unquote, urlencode
+from urllib.parse import unquote, urlencode
 
-from fastapi import APIRouter, Cookie, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from receiver.pipeline.act import Action
+from receiver.pipeline.quiet import Quiet
 from receiver.policy.grouping import in_common
 from receiver.policy.incident import Reason, State, Verb
+from receiver.policy.matching import EQUAL, Matcher
 from receiver.services import Services
 from receiver.store import overview
+from receiver.store.database import Db
 from receiver.web import told
 from receiver.web.api import assignable, hold_drill, list_incidents, whole
 from receiver.web.common import actor_of, clean, services_of
-from receiver.web.pages import FILES, moment, page, tone
+from receiver.web.forms import READ, Name, number, read_form, then
+from receiver.web.pages import FILES, everywhere, moment, page, refusal, tone
+from receiver.web.silence_pages import EMPTY
 
 router = APIRouter(include_in_schema=False)
 Held = Annotated[Services, Depends(services_of)]
-Name = Annotated[str, Cookie(alias="tocsin_name")]
 Word = Annotated[str, Query()]
 Facts = dict[str, Any]
 
-READ = ["GET", "HEAD"]
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 FAILED_WITHIN = timedelta(days=1)
-LONGEST_FORM = 131_072  # bytes; a whole note in any script fits
-READ_SECONDS = 10.0
 LONGEST_NOTE = 10_000  # characters, as in the API
 LONGEST_WORDS = 200  # the same
 ROWS = 50  # incidents of one page
@@ -66,7 +65,7 @@ async def show_incidents(
     health = told.health(rows)
     older = urlencode({**_given(wanted), "cursor": found["next"]}) if found["next"] else None
     facts = {
-        **_everywhere(services),
+        **everywhere(services),
         "wanted": wanted,
         "here": "drills" if wanted["drill"] == "only" else "incidents",
         "is_filtered": any(wanted[name] for name in ("severity", "q", "match")) or wanted["drill"] == "only",
@@ -77,6 +76,7 @@ async def show_incidents(
         "incidents": [
             {**_shown(services, one, now), "told": health.get(one["id"], [])} for one in found["items"]
         ],
+        "quiet": await services.read(_quiet, services, found["items"]),
         "older": older,
         "is_older": bool(cursor),
         "newest": urlencode(_given(wanted)),
@@ -103,6 +103,10 @@ async def _found(services: Services, wanted: Mapping[str, str], cursor: str) -> 
     return found, ""
 
 
+def _quiet(db: Db, services: Services, found: Sequence[Facts]) -> set[int]:
+    return Quiet(db, services.config, services.clock.now()).among(found)
+
+
 def _given(wanted: Mapping[str, str]) -> dict[str, str]:
     usual = {"state": "open", "drill": "with"}
     return {name: value for name, value in wanted.items() if value and value != usual.get(name)}
@@ -111,11 +115,6 @@ def _given(wanted: Mapping[str, str]) -> dict[str, str]:
 def _severities(services: Services, wanted: str) -> list[str]:
     known = list(services.config.severity_order)
     return known if not wanted or wanted in known else [*known, wanted]
-
-
-def _everywhere(services: Services) -> Facts:
-    """Return what every page says."""
-    return {"here": "", "reload_errors": services.reload_errors, "base_url": services.settings.base_url}
 
 
 def _shown(services: Services, incident: Facts, now: datetime) -> Facts:
@@ -131,13 +130,13 @@ def _shown(services: Services, incident: Facts, now: datetime) -> Facts:
 @router.api_route("/incidents/{incident_id}", methods=READ)
 async def show_incident(services: Held, incident_id: str, tocsin_name: Name = "") -> HTMLResponse:
     """Return the page of one incident."""
-    id_ = _number(incident_id)
+    id_ = number(incident_id)
     found = await services.read(whole, id_, services) if id_ is not None else None
     if found is None:
-        return _error(
+        return refusal(
             services, 404, "There is no such incident", "It may have been removed with old history."
         )
-    return page("incident", {**_everywhere(services), **_full(services, found), "name": unquote(tocsin_name)})
+    return page("incident", {**everywhere(services), **_full(services, found), "name": unquote(tocsin_name)})
 
 
 def _full(services: Services, found: Facts) -> Facts:
@@ -156,7 +155,13 @@ def _full(services: Services, found: Facts) -> Facts:
         "next": [one for one in found["plan"] if one["reason"] == Reason.ESCALATED],
         "can_escalate": any(branch.policy for branch in branches if branch.taken),
         "people": [one.name for one in config.people if config.contacts_of(one.name)],
+        "silence_form": {**EMPTY, "matchers": _exactly(found["labels"]), "incident": found["id"]},
     }
+
+
+def _exactly(labels: Mapping[str, str]) -> str:
+    """Return matchers for these labels, one on a line, for a person to leave some away."""
+    return "\n".join(str(Matcher(name, EQUAL, value)) for name, value in labels.items())
 
 
 def _said(annotations: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -180,19 +185,19 @@ def _alert(alert: Facts, common: Mapping[str, str], now: datetime) -> Facts:
 @router.post("/incidents/{incident_id}/{verb}")
 async def act(request: Request, services: Held, incident_id: str, verb: str) -> Response:
     """Carry out what a person pressed, and show the incident as it is then."""
-    id_ = _number(incident_id)
+    id_ = number(incident_id)
     if id_ is None or verb not in set(Verb):
-        return _error(services, 404, "There is nothing to press here", "Go back to the list of incidents.")
+        return refusal(services, 404, "There is nothing to press here", "Go back to the list of incidents.")
     try:
-        form = await _form(request)
+        form = await read_form(request)
     except HTTPException as error:
-        return _error(services, error.status_code, "That could not be read", str(error.detail))
+        return refusal(services, error.status_code, "That could not be read", str(error.detail))
     text, name = (
         clean(form.get("text", "")).strip()[:LONGEST_NOTE],
         clean(form.get("actor", "")).strip()[:100],
     )
     if verb == Verb.NOTE and not text:
-        return _error(
+        return refusal(
             services, 422, "A note needs words", "Go back, write what others should know, and add it."
         )
     person = None
@@ -200,17 +205,14 @@ async def act(request: Request, services: Held, incident_id: str, verb: str) -> 
         try:
             person = assignable(services.config, clean(form.get("person", "")))
         except HTTPException as error:
-            return _error(services, error.status_code, "That person cannot be told", str(error.detail))
+            return refusal(services, error.status_code, "That person cannot be told", str(error.detail))
     now = services.clock.now()
     row = await services.act(Action(id_, Verb(verb), actor_of(name), text, now, person=person))
     if row is None:
-        return _error(
+        return refusal(
             services, 404, "There is no such incident", "It may have been removed with old history."
         )
-    answer = RedirectResponse(f"/incidents/{id_}", 303)
-    if name:
-        answer.set_cookie("tocsin_name", quote(name), max_age=31_536_000, httponly=True, samesite="strict")
-    return answer
+    return then(f"/incidents/{id_}", name)
 
 
 @router.post("/ui/drill")
@@ -225,33 +227,5 @@ async def show_file(services: Held, name: str) -> Response:
     """Return a file that pages ask for."""
     file = FILES.get(name)
     if file is None:
-        return _error(services, 404, "There is no such file", "Load the page again; it knows the new name.")
+        return refusal(services, 404, "There is no such file", "Load the page again; it knows the new name.")
     return Response(file.body, media_type=file.media_type, headers=FOR_EVER)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """Return the fields of a form, the last of each name; one that is too large or too slow is refused."""
-    body = b""
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > LONGEST_FORM:
-                    raise HTTPException(413, f"it is longer than {LONGEST_FORM} bytes; write less")
-    except TimeoutError:
-        raise HTTPException(503, "it did not arrive in time; try again") from None
-    except ClientDisconnect:
-        raise HTTPException(400, "the connection ended before the form did") from None
-    try:
-        fields = parse_qs(body.decode("ascii"), errors="replace", max_num_fields=20)
-    except ValueError:
-        raise HTTPException(400, "this is no form of ours") from None
-    return {name: values[-1] for name, values in fields.items()}
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-
-def _error(services: Services, status: int, title: str, advice: str) -> HTMLResponse:
-    return page("error", {**_everywhere(services), "title": title, "advice": advice}, status)

@@ -66,10 +66,17 @@ async def looking(browser, **options):
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_pages_fit_the_screen_and_run_nothing_that_an_alert_says(browser, site, viewport, theme):
-    address, _ = site
+    address, box = site
+    said = {
+        "matchers": [f"label_000=~{'W' * 3000}|(.|\\s)*script(.|\\s)*"],
+        "lasts": "1h",
+        "actor": "W" * 100,
+        "text": HOSTILE,
+    }
+    assert (await box.client.post("/api/v1/silences", json=said)).status_code == 201
 
     async with looking(browser, viewport=viewport, color_scheme=theme) as page:
-        for path in ("/", "/incidents/1"):
+        for path in ("/", "/incidents/1", "/silences"):
             await page.goto(address + path)
             for summary in await page.query_selector_all("summary"):
                 await summary.evaluate("one => one.parentElement.open = true")

@@ -383,10 +383,11 @@ async def test_a_refused_routing_yaml_is_said_on_every_page(sqlite_tocsin, routi
 async def test_every_field_has_a_label_and_every_page_forbids_inline_code(sqlite_tocsin):
     incident = await opened(sqlite_tocsin, alert())
 
-    for path in ("/", f"/incidents/{incident}"):
+    for path in ("/", f"/incidents/{incident}", "/silences"):
         answer = await sqlite_tocsin.client.get(path)
         page = Page(answer.text)
         fields = sum(len(page.all(tag)) for tag in ("input", "select", "textarea"))
+        fields -= sum(one.get("type") == "hidden" for one in page.all("input"))
         assert fields == len(page.all("label"))
         assert page.all("html") == [{"lang": "en"}]
         assert len(page.all("h1")) == 1
