@@ -28,6 +28,7 @@ INSTANCES = some.sampled_from(["a", "b"])
 SEVERITIES = some.sampled_from(["warning", "critical"])
 CHANNELS = some.sampled_from(["", "#ops", "#page"])
 PEOPLE = some.sampled_from(["ana", "bo"])
+SHORT = some.sampled_from([1, 12, 30])  # minutes; all quiet is over when a day ends
 MINUTES = some.sampled_from([1, 4, 12, 61, 300])
 ROUTE = """
 global: {slack_app_token: "${TOKEN}", slack_app_url: "${SLACK}", allow_private_addresses: true}
@@ -154,6 +155,32 @@ class Days(RuleBasedStateMachine):
     def somebody_writes(self, who: str, text: str) -> None:
         for incident in self.open():
             self.do(self.world.act(incident["id"], "note", actor=who, text=text))
+
+    @rule(
+        name=NAMES, instance=some.sampled_from(["a", ".*"]), begins=some.sampled_from([0, 5]), minutes=SHORT
+    )
+    def somebody_wants_quiet(self, name: str, instance: str, begins: int, minutes: int) -> None:
+        begins_at = self.world.clock.now() + timedelta(minutes=begins)
+        wish = {
+            "matchers": [f"alertname={name}", f"instance=~{instance}"],
+            "starts_at": begins_at.isoformat(),
+            "ends_at": (begins_at + timedelta(minutes=minutes)).isoformat(),
+        }
+        assert self.do(self.world.client.post("/api/v1/silences", json=wish)).status_code == 201
+        self.do(self.world.settle())
+
+    @rule(minutes=some.sampled_from([0, 1, 12]))
+    def the_end_of_the_quiet_is_moved(self, minutes: int) -> None:
+        """Nobody who was asked to wait is forgotten: it ends now, sooner or later."""
+        for one in self.do(self.world.ask("/api/v1/silences", active=True))["items"]:
+            path = f"/api/v1/silences/{one['id']}"
+            moved = (
+                self.world.client.post(path, json={"lasts": f"{minutes}m"})
+                if minutes
+                else self.world.client.delete(path)
+            )
+            assert self.do(moved).status_code == 200
+        self.do(self.world.settle())
 
     @rule(minutes=MINUTES)
     def time_passes(self, minutes: float) -> None:

@@ -1,0 +1,96 @@
+"""Is this a time to speak, or to take the next step?"""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import event
+
+from receiver.config import parse
+from receiver.pipeline.quiet import Quiet
+from receiver.policy.incident import Reason
+from receiver.store import silences
+from receiver.store.database import connect
+
+NOW = datetime(2026, 11, 20, 3, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+CONFIG = parse(
+    """
+    time_intervals:
+      - {name: small_hours, time_intervals: [{times: [{start_time: "02:00", end_time: "04:00"}]}]}
+    receivers: [{name: ops, console_configs: [{}]}]
+    route: {receiver: ops}
+    mute_windows:
+      - {name: backup, matchers: [job="db"], time_intervals: [small_hours]}
+    """,
+    {},
+)
+INCIDENT = {
+    "id": 1, "state": "triggered", "snoozed_until": None, "severity": "critical", "routes": ["route"],
+}  # fmt: skip
+PAGE = {"reason": "first", "route": "route", "destination": "console stdout"}
+SILENCED = "silenced by ana until 2026-11-20T04:12:00Z: because"
+MUTED = "mute window backup until 2026-11-20T04:00:00Z"
+
+
+def alerts(*label_sets, state="firing"):
+    return [{"incident_id": 1, "state": state, "labels": labels} for labels in label_sets]
+
+
+@pytest.fixture
+def db(migrated_url):
+    """A database with one silence, about what is called `a`."""
+    engine = connect(migrated_url, writing=True, size=1)
+    with engine.begin() as db:
+        made = {"starts_at": NOW, "ends_at": NOW + HOUR, "made_at": NOW, "made_by": "ana", "text": "because"}
+        silences.add(db, made | {"matchers": ['alertname="a"']})
+        yield db
+        db.rollback()
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("firing", "expected"),
+    [
+        pytest.param(alerts({"alertname": "a"}), SILENCED, id="a silence"),
+        pytest.param(alerts({"alertname": "b", "job": "db"}), MUTED, id="a mute window"),
+        pytest.param(alerts({"alertname": "a"}, {"job": "db"}), MUTED, id="each alert by something else"),
+        pytest.param(alerts({"alertname": "a", "job": "db"}), SILENCED, id="both, and the silence lasts longer"),
+        pytest.param(alerts({"alertname": "a"}, {"alertname": "b"}), None, id="one alert is not"),
+        pytest.param([*alerts({"alertname": "a"}), *alerts({"alertname": "b"}, state="resolved")], SILENCED, id="what has resolved says nothing"),
+        pytest.param([], None, id="nothing fires that we know of"),
+    ],
+)  # fmt: skip
+def test_pages_and_steps_wait_while_all_that_fires_is_kept_quiet(db, firing, expected):
+    quiet = Quiet(db, CONFIG, NOW)
+
+    asked, held = quiet.asks(PAGE, INCIDENT, firing), quiet.holds(CONFIG.tree, INCIDENT, firing)
+
+    assert (asked and asked.why) == (held and held.why) == expected
+    assert expected is None or asked.until == NOW.replace(minute=0, hour=4) + timedelta(
+        minutes=12 if expected is SILENCED else 0
+    )
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_what_people_say_is_no_page(db, reason):
+    found = Quiet(db, CONFIG, NOW).asks(PAGE | {"reason": reason}, INCIDENT, alerts({"alertname": "a"}))
+
+    is_said = reason in {Reason.ACKNOWLEDGED, Reason.UNACKNOWLEDGED, Reason.SNOOZED, Reason.NOTE}
+    assert (found is None) is is_said
+
+
+def test_what_a_person_resolved_is_over_although_alerts_still_fire(db):
+    found = Quiet(db, CONFIG, NOW).asks(PAGE, INCIDENT | {"state": "resolved"}, alerts({"alertname": "a"}))
+
+    assert found is None
+
+
+def test_silences_are_read_once_however_often_is_asked(db):
+    asked = []
+    event.listen(db, "before_cursor_execute", lambda _db, _cursor, said, *_: asked.append(said))
+    quiet = Quiet(db, CONFIG, NOW)
+
+    for name in ("a", "b", "a"):
+        quiet.asks(PAGE, INCIDENT, alerts({"alertname": name}))
+
+    assert len(asked) == 1
