@@ -327,8 +327,8 @@ class Services:
         self._own_key = self._stage(own_key)
         self._override = self._stage(act.override)
         self._end_override = self._stage(act.end_override)
-        self._silence = self._stage(silence.silence)
-        self._move_end = self._stage(silence.move_end)
+        self._silence = self._stage(silence.silence, comes_last=True)  # replicas take turns at it
+        self._move_end = self._stage(silence.move_end, comes_last=True)  # the same
         self._hold = self._stage(hold)
         self._let_go = self._stage(let_go)
         self._free_all = self._stage(free_all)

@@ -10,7 +10,7 @@ from receiver.config import Config
 from receiver.pipeline.covers import SILENCED
 from receiver.policy.matching import EQUAL, Matcher, matches
 from receiver.policy.muting import narrows
-from receiver.store import escalations, incidents, outbox, silences
+from receiver.store import escalations, incidents, outbox, silences, throttles
 from receiver.store.database import Db
 
 Row = dict[str, Any]
@@ -58,6 +58,7 @@ def silence(db: Db, config: Config, made: Sequence[Made]) -> list[Row]:
     What waits about the incidents they hide is asked anew, and so are their reminders: each then waits for
     the end of the silence, and is what says that it still fires.
     """
+    throttles.take_turns(db)
     done = []
     for one in made:
         row = silences.add(db, one.silence)
@@ -73,8 +74,10 @@ def move_end(
 ) -> list[Row | None]:
     """Let silences end at another time, or now; return them as they are then, None where there is no such.
 
-    Each wish is the id, the new end, and now. What is over stays as it was.
+    Each wish is the id, the new end, and now. What is over stays as it was. Another replica may just be
+    putting something off until the old end: its claim ends before, or begins after, so nothing is forgotten.
     """
+    throttles.take_turns(db)
     done = []
     for id_, ends_at, now in wishes:
         done.append(silences.move_end(db, id_, ends_at or now, now))

@@ -1,15 +1,21 @@
 """Is this a time to speak, or to take the next step?"""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from receiver.config import parse
 from receiver.pipeline.quiet import Quiet
+from receiver.pipeline.silence import move_end
 from receiver.policy.incident import Reason
-from receiver.store import silences
+from receiver.store import silences, throttles
 from receiver.store.database import connect
+from receiver.store.incidents import INCIDENT
+from receiver.store.outbox import NOTIFICATION
+from tests.postgres import Server
+from tests.store.test_database import INCIDENT_ROW, NOTIFICATION_ROW
 
 NOW = datetime(2026, 11, 20, 3, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -24,7 +30,7 @@ CONFIG = parse(
     """,
     {},
 )
-INCIDENT = {
+ABOUT = {
     "id": 1, "state": "triggered", "snoozed_until": None, "severity": "critical", "routes": ["route"],
 }  # fmt: skip
 PAGE = {"reason": "first", "route": "route", "destination": "console stdout"}
@@ -63,7 +69,7 @@ def db(migrated_url):
 def test_pages_and_steps_wait_while_all_that_fires_is_kept_quiet(db, firing, expected):
     quiet = Quiet(db, CONFIG, NOW)
 
-    asked, held = quiet.asks(PAGE, INCIDENT, firing), quiet.holds(CONFIG.tree, INCIDENT, firing)
+    asked, held = quiet.asks(PAGE, ABOUT, firing), quiet.holds(CONFIG.tree, ABOUT, firing)
 
     assert (asked and asked.why) == (held and held.why) == expected
     assert expected is None or asked.until == NOW.replace(minute=0, hour=4) + timedelta(
@@ -73,14 +79,14 @@ def test_pages_and_steps_wait_while_all_that_fires_is_kept_quiet(db, firing, exp
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_what_people_say_is_no_page(db, reason):
-    found = Quiet(db, CONFIG, NOW).asks(PAGE | {"reason": reason}, INCIDENT, alerts({"alertname": "a"}))
+    found = Quiet(db, CONFIG, NOW).asks(PAGE | {"reason": reason}, ABOUT, alerts({"alertname": "a"}))
 
     is_said = reason in {Reason.ACKNOWLEDGED, Reason.UNACKNOWLEDGED, Reason.SNOOZED, Reason.NOTE}
     assert (found is None) is is_said
 
 
 def test_what_a_person_resolved_is_over_although_alerts_still_fire(db):
-    found = Quiet(db, CONFIG, NOW).asks(PAGE, INCIDENT | {"state": "resolved"}, alerts({"alertname": "a"}))
+    found = Quiet(db, CONFIG, NOW).asks(PAGE, ABOUT | {"state": "resolved"}, alerts({"alertname": "a"}))
 
     assert found is None
 
@@ -91,6 +97,39 @@ def test_silences_are_read_once_however_often_is_asked(db):
     quiet = Quiet(db, CONFIG, NOW)
 
     for name in ("a", "b", "a"):
-        quiet.asks(PAGE, INCIDENT, alerts({"alertname": name}))
+        quiet.asks(PAGE, ABOUT, alerts({"alertname": name}))
 
     assert len(asked) == 1
+
+
+def test_what_another_replica_is_just_putting_off_is_not_forgotten(
+    postgres_server: Server, migrated_template: str
+) -> None:
+    """A silence that ends while a claim still believes in it ends for what that claim puts off, too."""
+    url = postgres_server.create_database(template=migrated_template)
+    one, other = (connect(url, writing=True, size=2) for _ in range(2))
+    made = {"starts_at": NOW, "ends_at": NOW + HOUR, "made_at": NOW, "made_by": "ana", "text": ""}
+    with one.begin() as db:
+        id_ = silences.add(db, made | {"matchers": ["a=b"]})["id"]
+        db.execute(INCIDENT.insert().values(INCIDENT_ROW | {"id": 1}))
+        db.execute(NOTIFICATION.insert().values(NOTIFICATION_ROW | {"id": 1}))
+
+    def end() -> None:
+        with other.begin() as db:
+            move_end(db, CONFIG, [(id_, None, NOW)])
+
+    ending = threading.Thread(target=end)
+    with one.begin() as db:
+        throttles.take_turns(db)  # as a claim does
+        ending.start()
+        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        while ending.is_alive() and not db.execute(waits).scalar_one():
+            pass
+        db.execute(NOTIFICATION.update().values(why=SILENCED, due_at=NOW + HOUR))
+    ending.join()
+
+    with one.begin() as db:
+        assert db.execute(NOTIFICATION.select()).mappings().one()["due_at"] == NOW
+    for engine in (one, other):
+        engine.dispose()
+    postgres_server.drop_database(url)
