@@ -351,3 +351,17 @@ async def test_the_metrics_say_how_many_silences_there_are(world: World) -> None
     await end(world, made)
 
     assert await world.metric("tocsin_silences ") == 0
+
+
+async def test_a_drill_goes_the_way_of_any_alert(world: World) -> None:
+    """One that is silenced says so in its plan and its receipt, and reaches nobody."""
+    await silence(world, 'team="db"')
+    drill = {"labels": {"team": "db"}}
+    asked = (await world.client.post("/test-alert", json={**drill, "dry_run": True})).json()
+    held = (await world.client.post("/test-alert", json=drill)).json()
+    await world.settle()
+
+    world.slack.expect_nothing()
+    assert "silenced by ana until" in asked["plan"][0]["why"]
+    [told] = (await world.ask(f"/api/v1/drills/{held['drill_id']}"))["destinations"]
+    assert (told["delivered"], told["why"]) == (False, asked["plan"][0]["why"])
