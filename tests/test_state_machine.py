@@ -132,7 +132,7 @@ class Days(RuleBasedStateMachine):
         self.somebody_acts(Event.RESOLVE, who)
 
     @rule(who=PEOPLE)
-    def somebody_wants_quiet(self, who: str) -> None:
+    def somebody_snoozes(self, who: str) -> None:
         for incident in self.open():
             self.do(self.world.act(incident["id"], "snooze", actor=who))
 
