@@ -7,7 +7,6 @@ import gc
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
@@ -178,9 +177,6 @@ def run(settings: Settings, environ: Mapping[str, str], *, migrations: bool, ins
         raise CannotStartError(f"there is no {settings.config}; name another with --config")
     with alone(settings.database_url):
         _prepare(settings.database_url, migrations=migrations)
-        # The event loop asks the writer's thread for the interpreter at every connection it accepts: at half
-        # a millisecond each the backlog of a storm overflowed, and who was turned away came seconds later.
-        sys.setswitchinterval(0.0001)
         gc.freeze()  # what is loaded now stays; collecting it again and again would only cost time
         gc.set_threshold(20_000, 20, 20)  # a request makes thousands of objects, and hardly a cycle
         with _bound(settings) as door:

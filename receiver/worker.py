@@ -23,8 +23,7 @@ SHORTEST_TICK = 0.02  # seconds; between looks while something is due that nobod
 BEFORE_ASKING = 0.1  # seconds; a question would get in the way of the next body
 CROWDED_TICK = 0.25  # seconds; the same while destinations have enough under way
 MOST_AT_ONCE = 64  # notifications of one claim
-RUSH = 8  # bodies of one commit; beyond that deliveries go on at a lower pace
-MOST_IN_A_RUSH = 4  # notifications of one claim then
+MOST_IN_A_RUSH = 4  # notifications of one claim while many bodies come at once
 BREATH = 0.025  # seconds between claims then
 MOST_UNDER_WAY = 256  # attempts at one time
 KEPT_FOR_URGENT = 32  # of those; a storm of the rest leaves them free
@@ -65,7 +64,8 @@ class Worker:
 
     async def deliver_due(self) -> int:
         """Start delivering what is due now; return how much that was."""
-        is_slow = self._is_rushed() or self._services.has_steps  # steps go first: they say who is told
+        # Bodies go first, for Alertmanager must hear in time; then steps, for they say who is told.
+        is_slow = self._services.writer.is_rushed or self._services.has_steps
         most = MOST_IN_A_RUSH if is_slow else MOST_AT_ONCE
         limit = min(most, MOST_UNDER_WAY - len(self._under_way))
         if limit <= 0:
@@ -86,10 +86,6 @@ class Worker:
     def under_way(self) -> int:
         """How many attempts there are at this moment."""
         return len(self._under_way)
-
-    def _is_rushed(self) -> bool:
-        """Return whether many bodies come at once: Alertmanager must hear in time, so they go first."""
-        return self._services.writer.bodies >= RUSH
 
     async def settle(self) -> None:
         """Wait for all that is under way."""
@@ -117,7 +113,7 @@ class Worker:
             self._services.owed.clear()
             if await self._attempt(self.deliver_due) and self._is_more:
                 continue
-            if self._is_rushed():
+            if self._services.writer.is_rushed:
                 await self._services.clock.sleep(BREATH)
                 continue
             # Where messages come one after the other, the next is awaited before the database is asked.

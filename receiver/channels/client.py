@@ -1,8 +1,9 @@
 """How do we speak HTTP to the outside, without being led to where we must not go?
 
-The one module that knows httpx, and only its transport seam: its pool assigns requests to connections
-in time that grows with the square of the pool, and its client logs whole URLs, which are secrets. So the
-transport below is ours: a list of idle connections for each origin, and llhttp to read the answers.
+The one module that knows httpx, and of it only URLs, errors and certificates: its pool assigns requests to
+connections in time that grows with the square of the pool, its client logs whole URLs, which are secrets,
+and its requests and responses cost as much as the exchange itself. So the transport below is ours: a list
+of idle connections for each origin, and llhttp to read the answers.
 """
 
 import asyncio
@@ -76,6 +77,18 @@ class Origin:
     private_allowed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One request on its way."""
+
+    url: httpx.URL
+    head: bytes
+    content: bytes
+    private_allowed: bool
+    fate: "Fate"
+    most: int  # bytes of the answer that are read
+
+
 class UnansweredError(TemporaryFailure):
     """The request was written, and no whole answer came: it may have arrived."""
 
@@ -126,25 +139,22 @@ class Client:
         fate = Fate(is_repeatable)
         try:
             async with asyncio.timeout(timeout):
-                request = httpx.Request(
-                    method,
-                    _parsed(url),
-                    content=content,
-                    headers=STANDARD_HEADERS | dict(headers),
-                    extensions={"private_allowed": private_allowed, "fate": fate, "most": most},
-                )
-                response = await self._transport.handle_async_request(request)
+                parsed = _parsed(url)
+                head = _head(method, parsed, STANDARD_HEADERS | dict(headers), len(content))
+                posting = Posting(parsed, head, content, private_allowed, fate, most)
+                reading = await self._transport.exchange(posting)
         except TimeoutError:
             raise _no_answer(f"no answer from {origin_of(url)} within {timeout:g} s", fate) from None
         except (httpx.HTTPError, OSError) as error:
             raise _no_answer(f"{origin_of(url)}: {_reason(error)}", fate) from None
         except (httpx.InvalidURL, UnicodeError):
             raise PermanentFailure("the configured URL cannot be used; check how it is written") from None
-        text = response.content.decode("utf-8", "replace")
-        for secret in [*_secret_parts(url, request.url), *secrets]:
+        text = reading.body.decode("utf-8", "replace")
+        for secret in [*_secret_parts(url, parsed), *secrets]:
             if len(secret) >= SHORTEST_SECRET:
                 text = text.replace(secret, "[secret]")
-        return Answer(response.status_code, response.headers, text)
+        said = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in reading.headers)
+        return Answer(reading.status, dict(said), text)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -265,7 +275,7 @@ def _reason(error: Exception) -> str:
             return "the exchange failed"
 
 
-class Transport(httpx.AsyncBaseTransport):
+class Transport:
     """Keeps idle connections by origin; how many are open at once is the caller's to bound."""
 
     def __init__(self, clock: Clock) -> None:
@@ -273,18 +283,18 @@ class Transport(httpx.AsyncBaseTransport):
         self._idle: dict[Origin, list[Connection]] = {}
         self._tls: ssl.SSLContext | None = None
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def exchange(self, posting: Posting) -> "Reading":
         """Return the answer, over an idle connection if there is one."""
-        origin = _origin(request)
+        origin = _origin(posting)
         connection = self._reusable(origin)
         if connection is not None:
             try:
-                return await self._exchange(origin, connection, request)
+                return await self._exchange(origin, connection, posting)
             except StaleConnectionError:
                 # The server closed it as we began to write, and most likely read nothing.
-                if not request.extensions["fate"].is_repeatable:
+                if not posting.fate.is_repeatable:
                     raise
-        return await self._exchange(origin, await self._open(origin), request)
+        return await self._exchange(origin, await self._open(origin), posting)
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use are closed by whoever uses them."""
@@ -293,11 +303,9 @@ class Transport(httpx.AsyncBaseTransport):
         for connection in idle:
             await connection.aclose()
 
-    async def _exchange(
-        self, origin: Origin, connection: "Connection", request: httpx.Request
-    ) -> httpx.Response:
+    async def _exchange(self, origin: Origin, connection: "Connection", posting: Posting) -> "Reading":
         try:
-            response = await connection.exchange(request)
+            reading = await connection.exchange(posting)
         except BaseException:
             connection.abort()
             raise
@@ -307,7 +315,7 @@ class Transport(httpx.AsyncBaseTransport):
             connections.append(connection)
         else:
             connection.abort()
-        return response
+        return reading
 
     def _reusable(self, origin: Origin) -> "Connection | None":
         oldest = self._clock.elapsed() - IDLE_SECONDS
@@ -342,12 +350,12 @@ class Transport(httpx.AsyncBaseTransport):
                 del self._idle[origin]
 
 
-def _origin(request: httpx.Request) -> Origin:
-    url = request.url
+def _origin(posting: Posting) -> Origin:
+    url = posting.url
     if url.scheme not in {"http", "https"} or not url.host:
         raise httpx.InvalidURL("only http and https")
     port = url.port or (443 if url.scheme == "https" else 80)
-    return Origin(url.scheme, url.host, port, bool(request.extensions.get("private_allowed")))
+    return Origin(url.scheme, url.host, port, posting.private_allowed)
 
 
 class StaleConnectionError(httpx.RemoteProtocolError):
@@ -395,14 +403,13 @@ class Connection:
         """Whether the server has not hung up on the idle connection."""
         return not self._reader.at_eof() and not self._writer.is_closing()
 
-    async def exchange(self, request: httpx.Request) -> httpx.Response:
+    async def exchange(self, posting: Posting) -> "Reading":
         """Return the answer to a request."""
         self._exchanges += 1
-        reading = Reading(request.extensions["most"])
-        head = _head(request)
-        request.extensions["fate"].is_written = True
+        reading = Reading(posting.most)
+        posting.fate.is_written = True
         try:
-            self._writer.write(head + request.content)
+            self._writer.write(posting.head + posting.content)
             await self._writer.drain()
             while not reading.is_complete:
                 chunk = await self._reader.read(MAX_ANSWER)
@@ -412,7 +419,7 @@ class Connection:
                 raise StaleConnectionError("the connection was closed before an answer came") from error
             raise
         self.is_reusable = reading.is_reusable
-        return httpx.Response(reading.status, headers=reading.headers, content=bytes(reading.body))
+        return reading
 
     def abort(self) -> None:
         """Drop the connection at once."""
@@ -428,9 +435,10 @@ class Connection:
             self.abort()
 
 
-def _head(request: httpx.Request) -> bytes:
-    lines = [request.method.encode() + b" " + request.url.raw_path + b" HTTP/1.1"]
-    lines += [name + b": " + value for name, value in request.headers.raw]
+def _head(method: str, url: httpx.URL, headers: Mapping[str, str], length: int) -> bytes:
+    lines = [method.encode() + b" " + url.raw_path + b" HTTP/1.1", b"Host: " + url.netloc]
+    lines += [f"{name}: {value}".encode("ascii") for name, value in headers.items()]
+    lines.append(f"Content-Length: {length}".encode())
     if any(b"\r" in line or b"\n" in line for line in lines):
         raise httpx.InvalidURL("a line break in a header")
     return b"\r\n".join(lines) + b"\r\n\r\n"

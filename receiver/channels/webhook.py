@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
+from pydantic_core import to_json
 
 from receiver.channels.base import (
     DEFAULT_TIMEOUT,
@@ -171,7 +172,10 @@ def body(message: Message, max_alerts: int = 0) -> bytes:
         "drill": facts["incident"]["drill"],
         "notification_id": message.notification_id,
     }
-    return json.dumps(posted, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    try:
+        return to_json(posted)
+    except ValueError:  # half a character somewhere; it says as much as can be said
+        return json.dumps(posted, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def signature(secret: str, content: bytes, now: datetime) -> str:

@@ -40,7 +40,7 @@ def record(db: Db, config: Config, together: Sequence[Result]) -> list[bool]:
     )
     results = [one for result in together for one in _each(result)]
     # Incidents are held before what is owed about them, as in every stage: replicas never wait in a ring.
-    states = {row["id"]: row["state"] for row in incidents.incidents(db, sorted(_incidents(results)))}
+    states = {row["id"]: row["state"] for row in incidents.deciding(db, sorted(_incidents(results)))}
     owed = outbox.still_owed(db, [result.delivery.notification["id"] for result in results])
     maybe = outbox.ambiguous_at(db, _ids(one for one in results if one.outcome is Outcome.AMBIGUOUS))
     outbox.record_attempts(db, [_attempt(result) for result in results])
