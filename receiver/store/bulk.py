@@ -6,8 +6,7 @@ one statement, to PostgreSQL as one JSON text, so that a batch is one round trip
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -15,6 +14,8 @@ from pydantic_core import to_json
 from sqlalchemy import JSON, Connection, DateTime, Table, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from receiver.store.prepared import stored_instant, stored_json
 
 Row = dict[str, Any]
 Converter = Callable[[Any], Any]
@@ -105,15 +106,5 @@ def _converters(table: Table, columns: tuple[str, ...]) -> tuple[tuple[int, Conv
 def _converter(kind: TypeEngine[Any]) -> Converter | None:
     kind = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
     if isinstance(kind, DateTime):
-        return _instant
-    return _json if isinstance(kind, JSON) else None
-
-
-@lru_cache(8192)
-def _instant(moment: datetime) -> str:
-    """Return the text that SQLAlchemy keeps for an instant in UTC; one moment stands in many rows."""
-    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")
-
-
-def _json(value: Any) -> str:
-    return to_json(value).decode()
+        return stored_instant
+    return stored_json if isinstance(kind, JSON) else None

@@ -7,15 +7,15 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, literal, select, update
 
 from receiver.store import bulk
-from receiver.store.database import rows
+from receiver.store.prepared import Prepared
 from receiver.store.tables import Escalation
 
 Row = dict[str, Any]
 
 ESCALATION = Escalation.__table__  # type: ignore[attr-defined]
 
-OF = select(ESCALATION).where(ESCALATION.c.incident_id.in_(bindparam("ids", expanding=True)))
-DUE = (
+OF = Prepared(select(ESCALATION).where(ESCALATION.c.incident_id.in_(bindparam("ids", expanding=True))))
+DUE = Prepared(
     select(ESCALATION.c.incident_id)
     .where(ESCALATION.c.next_step_at.is_not(None), ESCALATION.c.next_step_at <= bindparam("now"))
     .order_by(ESCALATION.c.next_step_at)
@@ -30,14 +30,14 @@ OVERWRITE = bulk.unless_there(
 def of(db: Connection, incident_ids: Sequence[int]) -> dict[int, list[Row]]:
     """Return, by incident, the escalations of these; whoever will change them holds the incidents."""
     found: dict[int, list[Row]] = {}
-    for row in rows(db, OF, ids=list(incident_ids)) if incident_ids else ():
+    for row in OF.rows(db, ids=list(incident_ids)) if incident_ids else ():
         found.setdefault(row["incident_id"], []).append(row)
     return found
 
 
 def due(db: Connection, now: datetime, limit: int) -> list[int]:
     """Return the incidents that a step is due for, the longest due first."""
-    return list(dict.fromkeys(db.execute(DUE, {"now": now, "limit": limit}).scalars()))
+    return list(dict.fromkeys(row[0] for row in DUE.tuples(db, now=now, limit=limit)))
 
 
 def next_step_at(db: Connection) -> datetime | None:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, se
 from receiver.policy.incident import State
 from receiver.store import bulk
 from receiver.store.database import rows
+from receiver.store.prepared import Prepared
 from receiver.store.tables import Alert, Incident, Timeline
 
 Row = dict[str, Any]
@@ -34,13 +35,13 @@ def lock(db: Connection, names: Iterable[int]) -> None:
         db.execute(statement, {"names": sorted(set(names))})
 
 
-OPEN_ONES = (
+OPEN_ONES = Prepared(
     select(INCIDENT)
     .where(INCIDENT.c.key.in_(bindparam("keys", expanding=True)), INCIDENT.c.state != text("'resolved'"))
     .order_by(INCIDENT.c.id)
     .with_for_update()
 )
-RESOLVED_ONES = (
+RESOLVED_ONES = Prepared(
     select(INCIDENT)
     .where(
         INCIDENT.c.resolved_in.in_(bindparam("hours", expanding=True)),
@@ -55,8 +56,8 @@ RESOLVED_ONES = (
 def candidates(db: Connection, keys: Sequence[str], since: datetime, until: datetime) -> list[Row]:
     """Return the incidents these keys may belong to, the likelier last: resolved within the span, or open."""
     hours = range(hour_of(since), hour_of(until) + 1)
-    resolved = rows(db, RESOLVED_ONES, hours=list(hours), keys=keys, since=since)
-    return resolved + rows(db, OPEN_ONES, keys=keys)
+    resolved = RESOLVED_ONES.rows(db, hours=list(hours), keys=list(keys), since=since)
+    return resolved + OPEN_ONES.rows(db, keys=list(keys))
 
 
 def hour_of(moment: datetime) -> int:
@@ -69,14 +70,21 @@ def _with_hour(row: Row) -> Row:
     return {**row, "resolved_in": None if resolved_at is None else hour_of(resolved_at)}
 
 
+HELD = Prepared(
+    select(INCIDENT)
+    .where(INCIDENT.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(INCIDENT.c.id)
+    .with_for_update()
+)
+
+
 def incidents(db: Connection, ids: Sequence[int]) -> list[Row]:
     """Return incidents by id, held until the commit."""
     possible = [id_ for id_ in ids if abs(id_) < 2**63]  # no database has a greater one
-    statement = select(INCIDENT).where(INCIDENT.c.id.in_(possible))
-    return rows(db, statement.order_by(INCIDENT.c.id).with_for_update())
+    return HELD.rows(db, ids=possible) if possible else []
 
 
-DECIDING = (
+DECIDING = Prepared(
     select(*(INCIDENT.c[name] for name in ("id", "state", "severity", "revision", "source")))
     .where(INCIDENT.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(INCIDENT.c.id)
@@ -86,7 +94,7 @@ DECIDING = (
 
 def deciding(db: Connection, ids: Sequence[int]) -> list[Row]:
     """Return what decides about incidents, held until the commit; the rest of a row is costly to read."""
-    return rows(db, DECIDING, ids=list(ids))
+    return DECIDING.rows(db, ids=list(ids))
 
 
 def find(db: Connection, id_: int) -> Row | None:
@@ -101,16 +109,18 @@ def incidents_due(db: Connection, now: datetime, limit: int) -> list[Row]:
     return rows(db, due.order_by(INCIDENT.c.review_at).limit(limit).with_for_update(skip_locked=True))
 
 
-ALERTS = select(ALERT).where(ALERT.c.incident_id.in_(bindparam("ids", expanding=True)))
+ALERTS = Prepared(select(ALERT).where(ALERT.c.incident_id.in_(bindparam("ids", expanding=True))))
 
 
 def alerts(db: Connection, incident_ids: Sequence[int]) -> list[Row]:
     """Return every alert of these incidents."""
-    return rows(db, ALERTS, ids=incident_ids) if incident_ids else []
+    return ALERTS.rows(db, ids=list(incident_ids)) if incident_ids else []
 
 
-FIRING_IN_GROUPS = select(ALERT.c.group_id, ALERT.c.incident_id, ALERT.c.fingerprint).where(
-    ALERT.c.group_id.in_(bindparam("groups", expanding=True)), ALERT.c.state == text("'firing'")
+FIRING_IN_GROUPS = Prepared(
+    select(ALERT.c.group_id, ALERT.c.incident_id, ALERT.c.fingerprint).where(
+        ALERT.c.group_id.in_(bindparam("groups", expanding=True)), ALERT.c.state == text("'firing'")
+    )
 )
 
 
@@ -118,7 +128,7 @@ def firing_in_groups(db: Connection, group_ids: Sequence[int]) -> list[tuple[int
     """Return (group id, incident id, fingerprint) of each alert of these groups that fires."""
     if not group_ids:
         return []
-    return [(row[0], row[1], row[2]) for row in db.execute(FIRING_IN_GROUPS, {"groups": group_ids})]
+    return [(row[0], row[1], row[2]) for row in FIRING_IN_GROUPS.tuples(db, groups=list(group_ids))]
 
 
 def firing_where(db: Connection, equalities: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -173,7 +183,7 @@ def open_(db: Connection, opened: Sequence[Row]) -> dict[str, int]:
     }
 
 
-CHANGE = (
+CHANGE = Prepared(
     update(INCIDENT)
     .where(INCIDENT.c.id == bindparam("its_id"))
     .values({name: bindparam(name) for name in CHANGING})
@@ -182,14 +192,10 @@ CHANGE = (
 
 def change(db: Connection, changed: Sequence[Row]) -> None:
     """Write incidents back, whole."""
-    if changed:
-        db.execute(
-            CHANGE,
-            [
-                {**{name: row[name] for name in CHANGING}, "its_id": row["id"]}
-                for row in map(_with_hour, changed)
-            ],
-        )
+    CHANGE.many(
+        db,
+        [{**{name: row[name] for name in CHANGING}, "its_id": row["id"]} for row in map(_with_hour, changed)],
+    )
 
 
 OVERWRITE = bulk.unless_there(["incident_id", "fingerprint"], SAID)

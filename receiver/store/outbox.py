@@ -11,6 +11,7 @@ from receiver.policy.incident import Reason
 from receiver.policy.outbox import NotificationState, Outcome
 from receiver.store import bulk
 from receiver.store.database import rows
+from receiver.store.prepared import Prepared
 from receiver.store.tables import Attempt, Conversation, Incident, Notification
 
 Row = dict[str, Any]
@@ -32,7 +33,7 @@ CHANGING = (
 )
 
 
-OWED_ABOUT = (
+OWED_ABOUT = Prepared(
     select(NOTIFICATION)
     .where(NOTIFICATION.c.incident_id.in_(bindparam("ids", expanding=True)), IS_OWED)
     .order_by(NOTIFICATION.c.id)
@@ -43,17 +44,17 @@ def owed(db: Connection, incident_ids: Sequence[int]) -> list[Row]:
     """Return what is owed about these incidents, oldest first."""
     if not incident_ids:
         return []
-    return rows(db, OWED_ABOUT, ids=list(incident_ids))
+    return OWED_ABOUT.rows(db, ids=list(incident_ids))
 
 
-TALKS = select(CONVERSATION).where(CONVERSATION.c.incident_id.in_(bindparam("ids", expanding=True)))
+TALKS = Prepared(select(CONVERSATION).where(CONVERSATION.c.incident_id.in_(bindparam("ids", expanding=True))))
 
 
 def conversations(db: Connection, incident_ids: Sequence[int]) -> list[Row]:
     """Return every conversation about these incidents."""
     if not incident_ids:
         return []
-    return rows(db, TALKS, ids=list(incident_ids))
+    return TALKS.rows(db, ids=list(incident_ids))
 
 
 def told_of_open(
@@ -101,7 +102,7 @@ def owe(db: Connection, notifications: Sequence[Row]) -> None:
         wake(db)
 
 
-CHANGE = (
+CHANGE = Prepared(
     update(NOTIFICATION)
     .where(NOTIFICATION.c.id == bindparam("its_id"), IS_OWED)
     .values({name: bindparam(name) for name in CHANGING})
@@ -110,10 +111,7 @@ CHANGE = (
 
 def change(db: Connection, changed: Sequence[Row]) -> None:
     """Write notifications back, as far as they can change."""
-    if changed:
-        db.execute(
-            CHANGE, [{**{name: row[name] for name in CHANGING}, "its_id": row["id"]} for row in changed]
-        )
+    CHANGE.many(db, [{**{name: row[name] for name in CHANGING}, "its_id": row["id"]} for row in changed])
 
 
 def wake(db: Connection) -> None:
@@ -189,6 +187,18 @@ def _held(db: Connection, statement: Any, **values: Any) -> list[tuple[int, str]
     return [(row[0], row[1]) for row in db.execute(statement, values)]
 
 
+@lru_cache(64)
+def _prepared(statement: Any) -> Prepared:
+    return Prepared(statement)
+
+
+def _held_of(db: Connection, statement: Any, **values: Any) -> list[tuple[int, str]]:
+    """Return the same as `_held`, for the statements above, which are asked at every claim."""
+    if db.dialect.name == "postgresql":
+        return _held(db, statement, **values)
+    return [(row[0], row[1]) for row in _prepared(statement).tuples(db, **values)]
+
+
 def due(
     db: Connection, now: datetime, *, urgent: bool, limit: int, closed: Collection[str],
     taken: Collection[int] = (),
@@ -197,14 +207,14 @@ def due(
     values: dict[str, Any] = {"now": now, "limit": limit}
     values |= {"closed": sorted(closed)} if closed else {}
     values |= {"taken": list(taken)} if taken else {}
-    return _held(db, FIRST[urgent, bool(closed), bool(taken)], **values)
+    return _held_of(db, FIRST[urgent, bool(closed), bool(taken)], **values)
 
 
 def to_probe(
     db: Connection, now: datetime, destinations: Collection[str], closed: Collection[str]
 ) -> list[tuple[int, str]]:
     """Return what to try first at a service that fails: the urgent, and of these what was tried least."""
-    return _held(db, TO_PROBE, now=now, open=sorted(set(destinations) - set(closed)))
+    return _held_of(db, TO_PROBE, now=now, open=sorted(set(destinations) - set(closed)))
 
 
 def awaited(db: Connection, now: datetime, among: Collection[str]) -> set[str]:
@@ -216,13 +226,13 @@ def due_to(
     db: Connection, now: datetime, destination: str, *, limit: int, taken: Collection[int]
 ) -> list[int]:
     """Return the ids of what waits for one destination and is not urgent, the longest due first."""
-    found = _held(db, TO_ONE, now=now, destination=destination, limit=limit, taken=list(taken))
+    found = _held_of(db, TO_ONE, now=now, destination=destination, limit=limit, taken=list(taken))
     return [id_ for id_, _ in found]
 
 
 # Whoever held it and never said how it ended may have sent it: that counts as an attempt.
 TRIED = NOTIFICATION.c.attempts + case((NOTIFICATION.c.claimed_until.is_not(None), 1), else_=0)
-CLAIM = (
+CLAIM = Prepared(
     update(NOTIFICATION)
     .where(NOTIFICATION.c.id.in_(bindparam("ids", expanding=True)))
     .values(due_at=bindparam("until"), claimed_until=bindparam("until"), attempts=TRIED)
@@ -234,7 +244,7 @@ def claim(db: Connection, ids: Collection[int], *, until: datetime) -> list[Row]
     """Take notifications: hold them until the lease ends, and return them."""
     if not ids:
         return []
-    return sorted(rows(db, CLAIM, ids=list(ids), until=until), key=lambda row: row["id"])
+    return sorted(CLAIM.rows(db, ids=list(ids), until=until), key=lambda row: row["id"])
 
 
 BACKS_OFF = exists().where(  # its reason is what the last attempt was answered, or that it was not
@@ -390,7 +400,7 @@ def replay(db: Connection, id_: int, fallback_at: datetime | None, now: datetime
     wake(db)
 
 
-STILL_OWED = (
+STILL_OWED = Prepared(
     select(NOTIFICATION)
     .where(NOTIFICATION.c.id.in_(bindparam("ids", expanding=True)), IS_OWED)
     .order_by(NOTIFICATION.c.id)
@@ -400,7 +410,7 @@ STILL_OWED = (
 
 def still_owed(db: Connection, ids: Sequence[int]) -> dict[int, Row]:
     """Return, by id, those of these notifications that nobody has finished yet, held until the commit."""
-    return {row["id"]: row for row in rows(db, STILL_OWED, ids=list(ids))}
+    return {row["id"]: row for row in STILL_OWED.rows(db, ids=list(ids))}
 
 
 def first_tried_at(db: Connection, ids: Sequence[int]) -> dict[int, datetime]:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from receiver.store.database import rows
+from receiver.store.prepared import Prepared
 from receiver.store.tables import Payload, Quarantine
 
 PAYLOAD = Payload.__table__  # type: ignore[attr-defined]
@@ -16,17 +17,19 @@ QUARANTINE = Quarantine.__table__  # type: ignore[attr-defined]
 MOST_QUARANTINED = 1000  # bodies, of 64 kB at most
 
 
-HEARD = select(PAYLOAD.c.digest).where(
-    PAYLOAD.c.heard_in.in_(bindparam("spans", expanding=True)),
-    PAYLOAD.c.digest.in_(bindparam("digests", expanding=True)),
-    PAYLOAD.c.received_at > bindparam("since"),
+HEARD = Prepared(
+    select(PAYLOAD.c.digest).where(
+        PAYLOAD.c.heard_in.in_(bindparam("spans", expanding=True)),
+        PAYLOAD.c.digest.in_(bindparam("digests", expanding=True)),
+        PAYLOAD.c.received_at > bindparam("since"),
+    )
 )
 
 
 def heard_since(db: Connection, digests: Sequence[int], since: datetime, until: datetime) -> set[int]:
     """Return those digests whose body was accepted in the span."""
     spans = list(range(span_of(since), span_of(until) + 1))
-    return set(db.execute(HEARD, {"digests": digests, "since": since, "spans": spans}).scalars())
+    return {row[0] for row in HEARD.tuples(db, digests=list(digests), since=since, spans=spans)}
 
 
 def span_of(moment: datetime) -> int:
@@ -34,10 +37,14 @@ def span_of(moment: datetime) -> int:
     return int(moment.timestamp() // 300)
 
 
+KEEP = Prepared(
+    insert(PAYLOAD).values({one.name: bindparam(one.name) for one in PAYLOAD.columns if not one.primary_key})
+)
+
+
 def keep(db: Connection, bodies: Sequence[dict[str, Any]]) -> None:
     """Add bodies."""
-    if bodies:
-        db.execute(insert(PAYLOAD), [{**body, "heard_in": span_of(body["received_at"])} for body in bodies])
+    KEEP.many(db, [{**body, "heard_in": span_of(body["received_at"])} for body in bodies])
 
 
 def quarantine(db: Connection, bodies: Sequence[dict[str, Any]]) -> None:

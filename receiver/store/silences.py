@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from receiver.policy.matching import Matcher, parse_matchers
 from receiver.policy.muting import Silence
 from receiver.store.database import rows
+from receiver.store.prepared import Prepared
 from receiver.store.tables import Silence as SilenceRow
 
 Row = dict[str, Any]
@@ -50,7 +51,8 @@ def newest(
 
 
 NOT_OVER = select(SILENCE).where(SILENCE.c.ends_at > bindparam("at"), SILENCE.c.ends_at > SILENCE.c.starts_at)
-IN_FORCE = NOT_OVER.where(SILENCE.c.starts_at <= bindparam("at"))
+HELD = NOT_OVER.where(SILENCE.c.starts_at <= bindparam("at"))
+IN_FORCE = Prepared(HELD)
 
 
 def still_to_end(db: Connection, at: datetime) -> list[Row]:
@@ -65,12 +67,12 @@ def not_over(db: Connection, at: datetime) -> list[Silence]:
 
 def in_force(db: Connection, at: datetime) -> list[Silence]:
     """Return the silences that count at the instant."""
-    return [_silence(row) for row in rows(db, IN_FORCE, at=at)]
+    return [_silence(row) for row in IN_FORCE.rows(db, at=at)]
 
 
 def count_in_force(db: Connection, at: datetime) -> int:
     """Return how many silences count at the instant."""
-    counted = IN_FORCE.with_only_columns(func.count())
+    counted = HELD.with_only_columns(func.count())
     return int(db.execute(counted, {"at": at}).scalar_one())
 
 

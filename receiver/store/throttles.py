@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, func, or_, select, text, u
 
 from receiver.policy.throttle import LONG_AGO, Throttle
 from receiver.store import bulk
+from receiver.store.prepared import Prepared
 from receiver.store.tables import Throttle as Row
 
 THROTTLE = Row.__table__  # type: ignore[attr-defined]
@@ -20,14 +21,16 @@ def take_turns(db: Connection) -> None:
         db.execute(text("SELECT pg_advisory_xact_lock(:one)"), {"one": CLAIMS})
 
 
-HOLDING = select(*COLUMNS).where(
-    or_(THROTTLE.c.free_at > bindparam("now"), THROTTLE.c.failures > 0, THROTTLE.c.probe_at.is_not(None))
+HOLDING = Prepared(
+    select(*COLUMNS).where(
+        or_(THROTTLE.c.free_at > bindparam("now"), THROTTLE.c.failures > 0, THROTTLE.c.probe_at.is_not(None))
+    )
 )
 
 
 def holding(db: Connection, now: datetime) -> dict[str, Throttle]:
     """Return, by name, those that may keep somebody waiting: the others are as if there were none."""
-    return {name: Throttle(*rest) for name, *rest in db.execute(HOLDING, {"now": now})}
+    return {name: Throttle(*rest) for name, *rest in HOLDING.tuples(db, now=now)}
 
 
 def of(db: Connection, names: Collection[str]) -> dict[str, Throttle]:
