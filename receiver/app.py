@@ -28,6 +28,7 @@ from receiver.services import Services, identity_of
 from receiver.store import schema
 from receiver.store.database import DatabaseFailure, Writer, connect, sqlite_file
 from receiver.templating import Templates
+from receiver.watching import Watching
 from receiver.web import alertmanager, answers, api, health, oncall, problems, silence_pages, silences, ui
 from receiver.web.edge import Door, Edge
 from receiver.worker import Worker
@@ -164,6 +165,7 @@ async def _work(services: Services) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(Worker(services).run())
         group.create_task(Polling(services).run())
+        group.create_task(Watching(services).run())
 
 
 def run(settings: Settings, environ: Mapping[str, str], *, migrations: bool, insecure: bool) -> None:

@@ -29,6 +29,10 @@ ANSWERS = Counter(
     ["channel", "verb"],
     registry=REGISTRY,
 )
+BEATS = Counter("tocsin_beats", "Beats heard, by heartbeat.", ["heartbeat"], registry=REGISTRY)
+MISSING_HEARTBEATS = Gauge(
+    "tocsin_missing_heartbeats", "Heartbeats that should have been heard and were not.", registry=REGISTRY
+)
 INCIDENTS = Counter(
     "tocsin_incidents", "Incidents by what happened to them: opened, reopened, resolved.", ["happening"],
     registry=REGISTRY,
@@ -80,6 +84,32 @@ BATCH_ITEMS = Histogram(
     "tocsin_commit_items", "Items that shared one commit.", buckets=[1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
     registry=REGISTRY,
 )  # fmt: skip
+UNHEARD_INCIDENTS = Gauge(
+    "tocsin_unheard_incidents",
+    "Open incidents whose routes lead to nobody, at the last audit by this process.",
+    registry=REGISTRY,
+)
+AUDITED = Counter(
+    "tocsin_audit_repairs", "Open incidents that nobody was to hear of; they were mended.", registry=REGISTRY
+)
+CLOCK_JUMPS = Counter(
+    "tocsin_clock_jumps", "Times the clock moved by a minute more, or less, than time did.", registry=REGISTRY
+)
+LOOKUPS = Counter(
+    "tocsin_lookups",
+    "Looks at an Alertmanager, by source and what came of it: answered, no_answer, proves_nothing.",
+    ["source", "outcome"],
+    registry=REGISTRY,
+)
+LOST_ALERTS = Counter(
+    "tocsin_lost_alerts", "Alerts that ended because Alertmanager no longer had them.", registry=REGISTRY
+)
+OUTGOING = Counter(
+    "tocsin_outgoing_heartbeats",
+    "Beats for somebody outside: sent, failed, or withheld because all is not well.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 WRITER_WAITING = Gauge("tocsin_writer_waiting", "Items that wait for the writer.", registry=REGISTRY)
 CONFIG_OK = Gauge(
     "tocsin_config_last_reload_successful", "1 when the last routing.yaml read is the one in force.",

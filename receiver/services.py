@@ -18,17 +18,34 @@ from receiver.channels.base import Channel, ChannelConfig, Forged, Heard, Hears,
 from receiver.channels.client import Client
 from receiver.clock import Clock
 from receiver.config import Config, ConfigError, Settings, load
-from receiver.pipeline import act, deliver, drill, escalate, ingest, late, record, replay, review, silence
+from receiver.pipeline import (
+    act,
+    audit,
+    deliver,
+    drill,
+    escalate,
+    heartbeat,
+    ingest,
+    late,
+    reconcile,
+    record,
+    replay,
+    review,
+    silence,
+)
 from receiver.pipeline.act import Action
 from receiver.pipeline.admit import Claim
+from receiver.pipeline.audit import Jump, Wish
 from receiver.pipeline.deliver import Claimed, Delivery, Result
 from receiver.pipeline.drill import Exercise
 from receiver.pipeline.ingest import Accepted, Misfit, Received
+from receiver.pipeline.reconcile import Finding
 from receiver.pipeline.replay import Again
 from receiver.pipeline.silence import Made
 from receiver.policy import throttle
 from receiver.policy.incident import State, Verb
 from receiver.policy.links import Link
+from receiver.policy.payload import Said
 from receiver.store import leases, outbox, secrets, throttles
 from receiver.store.database import DatabaseFailure, Db, Stage, Writer, reading
 from receiver.templating import Templates
@@ -69,6 +86,7 @@ class Services:
     has_steps: bool = False  # more steps are due than one commit takes
     signing_key: bytes = field(default=b"", repr=False)  # of the links in messages; empty before `prepare`
     read_as: Identity | None = None  # what identified routing.yaml when it was read
+    watched_at: float | None = None  # on the clock that never jumps: when the worker last looked, and wrote
     uniform: Callable[[float, float], float] = random.uniform
 
     async def read(self, question: Callable[..., Answer], *arguments: Any, **named: Any) -> Answer:
@@ -193,6 +211,36 @@ class Services:
         if count:
             self.owed.set()
         return count
+
+    async def watch(self, now: datetime) -> int:
+        """Notice what should be heard and is not; return how many alarms that began or ended."""
+        count: int = await self.writer.submit(self._watch, now)
+        self.watched_at = self.clock.elapsed()
+        if count:
+            self.owed.set()
+        return count
+
+    async def repair(self, wish: Wish) -> int:
+        """Have somebody hear of stranded incidents; return how many there were."""
+        count: int = await self.writer.submit(self._repair, wish)
+        self.owed.set()
+        return count
+
+    async def note_jump(self, jump: Jump) -> None:
+        """Do what a jump of the clock asks for."""
+        await self.writer.submit(self._jump, jump)
+        self.owed.set()
+
+    async def reconcile(self, finding: Finding) -> int:
+        """Apply what Alertmanager said; return how many alerts are over."""
+        count: int = await self.writer.submit(self._reconcile, finding)
+        self.owed.set()
+        return count
+
+    async def raise_alarm(self, alarm: Said) -> None:
+        """Raise a self-alarm."""
+        await self.writer.submit(self._ingest, Received(alarm, None))
+        self.owed.set()
 
     async def replay(self, wish: Again) -> dict[str, Any] | None:
         """Try again what was given up; return the notification, None where there is no such."""
@@ -320,6 +368,12 @@ class Services:
         self._record = self._stage(record.record)
         self._weigh = self._stage(record.weigh, comes_last=True)  # replicas take turns at it
         self._late = self._stage(late.late)
+        self._watch = self._stage(
+            heartbeat.watch, comes_last=True
+        )  # it locks after ingest, as ingest itself does
+        self._repair = self._stage(audit.repair)
+        self._reconcile = self._stage(reconcile.reconcile)
+        self._jump = self._stage(audit.jump)
         self._replay = self._stage(replay.replay)
         self._release = self._stage(deliver.release)
         self._ask_again = self._stage(deliver.ask_again)

@@ -143,7 +143,8 @@ class Worker:
     async def _review_forever(self) -> None:
         async def review() -> int:
             now = self._services.clock.now()
-            done = await asyncio.gather(self._services.review(now), self._services.look_after(now))
+            services = self._services
+            done = await asyncio.gather(services.review(now), services.look_after(now), services.watch(now))
             return sum(done)
 
         while True:

@@ -10,11 +10,21 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.postgres import Server, start_postgres
 
 DATABASES = ("sqlite", "postgresql")
 real_connect = socket.socket.connect
+
+# As in the service, local variables stay out of tracebacks: one holds what waits for the writer, and cannot
+# be shown while the writer takes from it.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

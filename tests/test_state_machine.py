@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from receiver.pipeline.admit import Claim
 from receiver.pipeline.deliver import Delivery
 from receiver.policy.incident import Event, Happening, State
-from receiver.store import escalations, incidents, outbox
+from receiver.store import audit, escalations, incidents, outbox
 from tests.fakes.http import Reply
 from tests.postgres import Server
 from tests.world import DOWN, World, a_world
@@ -276,6 +276,12 @@ class Days(RuleBasedStateMachine):
         """Each step of each time that a policy began told each destination once."""
         keys = [row["key"] for row in self.rows().values()]
         assert len(keys) == len(set(keys))
+
+    @invariant()
+    def the_auditor_finds_nothing(self) -> None:
+        """Every open incident has a next step or a reason not to."""
+        found = self.do(self.world.services.read(audit.stranded, self.world.clock.now()))
+        assert not found, "\n".join(self.story(id_) for id_, _ in found)
 
     @invariant()
     def conversations_keep_their_order(self) -> None:

@@ -18,6 +18,7 @@ from receiver.policy.fingerprint import fingerprint
 from receiver.policy.outbox import NotificationState
 from receiver.services import Services
 from receiver.store.tables import Escalation, Incident, Notification
+from receiver.watching import Watching
 from receiver.worker import Worker
 from tests.fakes.clock import FakeClock
 from tests.fakes.http import Reply, Request
@@ -266,6 +267,7 @@ class Process:
     services: Services
     client: httpx.AsyncClient
     worker: Worker
+    watching: Watching
 
     def __init__(self, settings: Settings, environ: dict[str, str], clock: FakeClock) -> None:
         self._settings, self._environ, self._clock = settings, environ, clock
@@ -281,6 +283,7 @@ class Process:
             httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5001")
         )
         self.worker = Worker(self.services)
+        self.watching = Watching(self.services)
 
     async def stop(self) -> None:
         await self._stack.aclose()
@@ -288,7 +291,8 @@ class Process:
     async def work(self) -> int:
         """Do once what is due; return how much that was."""
         now = self._clock.now()
-        done = await asyncio.gather(self.services.review(now), self.services.look_after(now))
+        services = self.services
+        done = await asyncio.gather(services.review(now), services.look_after(now), services.watch(now))
         delivered = await self.worker.deliver_due()
         await self.worker.settle()
         return sum(done) + delivered
@@ -370,6 +374,11 @@ class World:
             self.clock.advance(seconds=(moment - self.clock.now()).total_seconds())
             await self.settle()
         self.clock.advance(seconds=max(0.0, (until - self.clock.now()).total_seconds()))
+        await self.settle()
+
+    async def look_around(self) -> None:
+        """Do what Tocsin does once a minute to watch itself."""
+        await self.process.watching.look_around()
         await self.settle()
 
     async def act(self, incident: int, verb: str, **said: str) -> dict[str, Any]:

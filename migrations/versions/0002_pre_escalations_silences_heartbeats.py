@@ -33,7 +33,13 @@ def upgrade() -> None:
         sa.Column("source", AutoString(), nullable=False),
         sa.Column("first_at", UTCDateTime(), nullable=False),
         sa.Column("last_at", UTCDateTime(), nullable=False),
-        sa.Column("every", sa.Float(), nullable=True),
+        sa.Column(
+            "gaps",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
         sa.Column("missed_at", UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("name", "source", name=op.f("pk_heartbeat")),
         sqlite_with_rowid=False,

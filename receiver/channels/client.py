@@ -13,7 +13,7 @@ import math
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -108,7 +108,7 @@ def _no_answer(reason: str, fate: Fate) -> TemporaryFailure:
 
 
 class Client:
-    """Posts to other services; used from one event loop."""
+    """Posts to other services, and asks them; used from one event loop."""
 
     def __init__(self, clock: Clock) -> None:
         self._transport = Transport(clock)
@@ -136,6 +136,43 @@ class Client:
         Say `is_repeatable=False` where the service would tell people twice what it is posted twice: it is
         then never written a second time here, and the failure says that it `is_ambiguous`.
         """
+        answer = await self._exchange(
+            method, url, content, headers, timeout,
+            private_allowed=private_allowed, is_repeatable=is_repeatable, most=most,
+        )  # fmt: skip
+        text = answer.text
+        for secret in [*_secret_parts(url, _parsed(url)), *secrets]:
+            if len(secret) >= SHORTEST_SECRET:
+                text = text.replace(secret, "[secret]")
+        return replace(answer, text=text)
+
+    async def get(
+        self,
+        url: str,
+        *,
+        timeout: float,  # noqa: ASYNC109 - the timeout is named in the failure
+        most: int = MAX_ANSWER,
+    ) -> Answer:
+        """Return the answer to one GET of an address that routing.yaml names, which may be a private one.
+
+        Errors as for a POST. The answer is as it came, for a program to read: it may repeat the URL.
+        """
+        return await self._exchange(
+            "GET", url, b"", {}, timeout, private_allowed=True, is_repeatable=True, most=most
+        )
+
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        timeout: float,  # noqa: ASYNC109 - the timeout is named in the failure
+        *,
+        private_allowed: bool,
+        is_repeatable: bool,
+        most: int,
+    ) -> Answer:
         fate = Fate(is_repeatable)
         try:
             async with asyncio.timeout(timeout):
@@ -149,12 +186,8 @@ class Client:
             raise _no_answer(f"{origin_of(url)}: {_reason(error)}", fate) from None
         except (httpx.InvalidURL, UnicodeError):
             raise PermanentFailure("the configured URL cannot be used; check how it is written") from None
-        text = reading.body.decode("utf-8", "replace")
-        for secret in [*_secret_parts(url, parsed), *secrets]:
-            if len(secret) >= SHORTEST_SECRET:
-                text = text.replace(secret, "[secret]")
         said = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in reading.headers)
-        return Answer(reading.status, dict(said), text)
+        return Answer(reading.status, dict(said), reading.body.decode("utf-8", "replace"))
 
     async def aclose(self) -> None:
         """Close the connections."""

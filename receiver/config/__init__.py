@@ -24,7 +24,7 @@ from receiver.config.document import (
 )
 from receiver.config.environment import Settings, settings
 from receiver.config.problems import ConfigError, describe
-from receiver.config.records import BaseReceiver, Config, Destination, Source
+from receiver.config.records import BaseReceiver, Config, Destination, OutgoingHeartbeat, Source
 from receiver.config.schema import schema, schema_text
 from receiver.config.shared import fill_in
 
@@ -34,6 +34,7 @@ __all__ = [
     "ConfigError",
     "Credentials",
     "Destination",
+    "OutgoingHeartbeat",
     "Settings",
     "Source",
     "check",
@@ -49,7 +50,8 @@ __all__ = [
 
 Model = TypeVar("Model", bound=BaseModel)
 
-FILE_SECTIONS = ("sources", "receivers", "global")  # where a key that ends in `_file` names a file
+# Where a key that ends in `_file` names a file.
+FILE_SECTIONS = ("sources", "receivers", "global", "outgoing_heartbeat")
 
 
 def load(path: str | os.PathLike[str], environ: Mapping[str, str]) -> Config:

@@ -41,6 +41,7 @@ DEFINED_IN = {
     "person": "people",
     "schedule": "schedules",
     "mute window": "mute_windows",
+    "heartbeat": "heartbeats",
 }
 NAMED_BY = {  # the keys of a route that name something defined elsewhere
     "receiver": "receiver",
@@ -116,19 +117,17 @@ def _references(document: Document) -> Iterator[tuple[str, Scalar, Steps]]:
     fallback, found = document.find(("fallback",))
     if found and isinstance(fallback, Scalar):
         yield "receiver", fallback, found
-    for route, path in _routes(document):
-        for key, kind in NAMED_BY.items():
-            yield from _named(kind, route.entries.get(key), (*path, key))
-    for rotation, path in _rotations(document):
-        for key, kind in {"people": "person", "active_time_intervals": "time interval"}.items():
-            yield from _named(kind, rotation.entries.get(key), (*path, key))
+    for tables, named in (
+        (_routes(document), NAMED_BY),
+        (_rotations(document), {"people": "person", "active_time_intervals": "time interval"}),
+        (_tables(document, "heartbeats"), {"receiver": "receiver", "escalation_policy": "escalation policy"}),
+        (_tables(document, "mute_windows"), {"time_intervals": "time interval"}),
+    ):
+        for table, path in tables:
+            for key, kind in named.items():
+                yield from _named(kind, table.entries.get(key), (*path, key))
     for step, path in _steps(document):
         yield from _references_of_step(step, path)
-    windows, found = document.find(("mute_windows",))
-    for index, window in enumerate(_items(windows) if found else ()):
-        if isinstance(window, Table):
-            path = ("mute_windows", index, "time_intervals")
-            yield from _named("time interval", window.entries.get("time_intervals"), path)
 
 
 def _references_of_step(step: Table, path: Steps) -> Iterator[tuple[str, Scalar, Steps]]:
@@ -148,22 +147,26 @@ def _named(kind: str, node: Node | None, path: Steps) -> Iterator[tuple[str, Sca
                 yield kind, item, (*path, index)
 
 
+def _tables(document: Document, section: str) -> Iterator[tuple[Table, Steps]]:
+    """Yield each entry of a list at the top level."""
+    node, found = document.find((section,))
+    for index, item in enumerate(_items(node) if found else ()):
+        if isinstance(item, Table):
+            yield item, (section, index)
+
+
 def _rotations(document: Document) -> Iterator[tuple[Table, Steps]]:
-    schedules, found = document.find(("schedules",))
-    for index, schedule in enumerate(_items(schedules) if found else ()):
-        rotations = schedule.entries.get("rotations") if isinstance(schedule, Table) else None
-        for number, rotation in enumerate(_items(rotations)):
+    for schedule, path in _tables(document, "schedules"):
+        for number, rotation in enumerate(_items(schedule.entries.get("rotations"))):
             if isinstance(rotation, Table):
-                yield rotation, ("schedules", index, "rotations", number)
+                yield rotation, (*path, "rotations", number)
 
 
 def _steps(document: Document) -> Iterator[tuple[Table, Steps]]:
-    policies, found = document.find(("escalation_policies",))
-    for index, policy in enumerate(_items(policies) if found else ()):
-        steps = policy.entries.get("steps") if isinstance(policy, Table) else None
-        for number, step in enumerate(_items(steps)):
+    for policy, path in _tables(document, "escalation_policies"):
+        for number, step in enumerate(_items(policy.entries.get("steps"))):
             if isinstance(step, Table):
-                yield step, ("escalation_policies", index, "steps", number)
+                yield step, (*path, "steps", number)
 
 
 def _items(node: Node | None) -> list[Node]:
@@ -431,7 +434,7 @@ def _minute(at: datetime) -> str:
 
 
 def _missing_files(document: Document, directory: Path) -> Iterator[Problem]:
-    for section in ("sources", "receivers", "global"):
+    for section in ("sources", "receivers", "global", "outgoing_heartbeat"):
         node, found = document.find((section,))
         for scalar, path in _file_names(node, found) if found else ():
             if not _is_readable(directory / scalar.text):

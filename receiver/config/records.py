@@ -1,7 +1,7 @@
 """What is in routing.yaml?"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, create_model, model_validator
 
 from receiver.channels import KINDS
-from receiver.channels.base import ChannelConfig, exactly_one, is_web_address
+from receiver.channels.base import ChannelConfig, SecretUrl, exactly_one, is_web_address
 from receiver.config.shared import Global, filled
 from receiver.policy import routing
 from receiver.policy.durations import Duration
 from receiver.policy.escalation import EscalationPolicy
+from receiver.policy.heartbeat import MISSING, SHORTEST_GAP, Heartbeat
 from receiver.policy.hours import Location, TimeInterval
-from receiver.policy.matching import Labels
+from receiver.policy.matching import EQUAL, Labels, Matcher
 from receiver.policy.muting import InhibitRule, MuteWindow
 from receiver.policy.oncall import Schedule
 from receiver.policy.record import Record
@@ -130,6 +131,25 @@ class Person(Record):
     contacts: tuple[Contact, ...] = ()
 
 
+def _check_beat(every: timedelta) -> timedelta:
+    if not SHORTEST_GAP <= every <= timedelta(days=1):
+        raise ValueError("must be between 10s and 1d; whoever listens expects it to be regular")
+    return every
+
+
+class OutgoingHeartbeat(Record):
+    """Where Tocsin says that it is well."""
+
+    url: SecretUrl | None = None
+    url_file: Name | None = None  # read at every beat
+    every: Annotated[Duration, AfterValidator(_check_beat)] = timedelta(minutes=1)
+
+    @model_validator(mode="after")
+    def _has_one_address(self) -> "OutgoingHeartbeat":
+        exactly_one(url=self.url, url_file=self.url_file)
+        return self
+
+
 class BaseReceiver(Record):
     """A named set of destinations; it has a list of `<kind>_configs` for every channel."""
 
@@ -176,6 +196,8 @@ class Config(Record):
     people: tuple[Person, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     escalation_policies: tuple[EscalationPolicy, ...] = ()
+    heartbeats: tuple[Heartbeat, ...] = ()
+    outgoing_heartbeat: OutgoingHeartbeat | None = None
     fallback: Name | None = None
     severity_order: Annotated[tuple[Name, ...], Field(min_length=1)] = (
         "critical",
@@ -191,8 +213,14 @@ class Config(Record):
 
     @cached_property
     def tree(self) -> routing.Node:
-        """The route tree, everything inherited."""
-        return routing.tree(self.route)
+        """The route tree, everything inherited; a heartbeat that names who hears has a route of its own."""
+        root = routing.tree(self.route)
+        alarms = [
+            _alarm_node(root, one, position)
+            for position, one in enumerate(self.heartbeats)
+            if one.receiver is not None or one.escalation_policy is not None
+        ]
+        return replace(root, children=(*alarms, *root.children))
 
     @cached_property
     def receiver_named(self) -> dict[str, BaseReceiver]:
@@ -307,6 +335,24 @@ class Config(Record):
     def most_severe(self, severities: "list[str]") -> str:
         """Return the most severe of these, "none" if there are none."""
         return min(severities, key=self.rank, default=UNKNOWN)
+
+
+def _alarm_node(root: routing.Node, heartbeat: Heartbeat, position: int) -> routing.Node:
+    """Return the route that the alarm of a heartbeat takes, before it goes on through the others."""
+    matchers = (Matcher("alertname", EQUAL, MISSING), Matcher("heartbeat", EQUAL, heartbeat.name))
+    return replace(
+        root,
+        path=f"heartbeats[{position}]",
+        name=f"heartbeat {heartbeat.name}",
+        receiver=heartbeat.receiver,
+        escalation_policy=heartbeat.escalation_policy,
+        group_by=None,
+        group_by_all=True,  # each is an incident of its own
+        matchers=matchers,
+        continue_=True,
+        children=(),
+        key=f"{root.key}/{{{','.join(map(str, matchers))}}}",
+    )
 
 
 def _way(destination: Destination) -> Way:

@@ -46,6 +46,8 @@ DESCRIPTIONS = {
         "schedules": "Who is on call when.",
         "escalation_policies": "Who is told, step by step, until somebody acts.",
         "global": "Accounts that receivers and people's contacts share, as in Alertmanager.",
+        "outgoing_heartbeat": "Where Tocsin says that it is well, for somebody who notices when it does not.",
+        "heartbeats": "Alerts that should always fire; their absence is the alarm.",
         "fallback": "The receiver that is told when a destination cannot be reached; "
         'default: the receiver named "fallback", else that of the root route.',
         "severity_order": "The values of the label severity, most severe first.",
@@ -110,6 +112,11 @@ DESCRIPTIONS = {
         "schedule": "The name of a schedule: whoever is on call by it.",
         "turn": "now: who is on call; next: who takes over from them. Default now.",
     },
+    "OutgoingHeartbeat": {
+        "url": "The address to ask; better kept elsewhere, as ${VARIABLE} or with url_file.",
+        "url_file": "A file that holds the address; relative to the folder of this file.",
+        "every": "How often; default 1m.",
+    },
     "Person": {
         "name": "What others call the person.",
         "time_zone": "Whose clocks the person lives by; default UTC.",
@@ -146,6 +153,13 @@ DESCRIPTIONS = {
         "tls_config": "How the certificate of the server is checked.",
         "headers": "Headers to add, as they are.",
         "timeout": TIMEOUT,
+    },
+    "Heartbeat": {
+        "name": "What the heartbeat is called.",
+        "matchers": "Which alerts are its beats; they open no incident.",
+        "every": "How often it should be heard; default: learned.",
+        "receiver": "Who hears when it is missing, besides the routes.",
+        "escalation_policy": "How it is escalated when it is missing, besides the routes.",
     },
     "HttpConfig": {
         "authorization": "An Authorization header.",

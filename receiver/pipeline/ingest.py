@@ -5,12 +5,13 @@ are applied one after the other in memory, and what changed is written back in b
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from receiver import metrics
 from receiver.config import Config
+from receiver.pipeline import beats
 from receiver.pipeline.draft import Draft, name, names, owe, save, with_alerts
 from receiver.policy import grouping
 from receiver.policy.incident import Event, Happening, State, after
@@ -66,11 +67,15 @@ class Part:
 
 def ingest(db: Db, config: Config, batch: Sequence[Received]) -> list[Accepted]:
     """Take bodies into the database; return what became of each."""
+    beaten: beats.Heard = {}
+    if config.heartbeats:
+        batch = [replace(one, said=beats.taken_out(config, one.said, beaten)) for one in batch]
     parts = [_parts(config, received.said) for received in batch]
     now = max(received.said.received_at for received in batch)
     keys = list({key for per_body in parts for key in per_body})
     groups = list({one.said.group_id for one in batch if one.said.group_id is not None})
     incidents.lock(db, [*(int(key[:15], 16) for key in keys), *groups])
+    beats.note(db, beaten)
     heard = payloads.heard_since(db, [received.said.digest for received in batch], now - LATE, now)
     drafts = _load(db, config, keys, now)
     missing = _missing(db, drafts, groups)
@@ -150,7 +155,8 @@ def _apply(config: Config, drafts: dict[str, Draft], said: Said, part: Part, *, 
     draft.touched = True
     row["last_seen_at"] = max(row["last_seen_at"], now)
     if not late or not row["upstream"]:  # highly available peers have addresses of their own
-        row["upstream"] = {"group_key": said.group_key, "receiver": said.receiver, "url": said.external_url}
+        said_by = {"group_key": said.group_key, "receiver": said.receiver, "url": said.external_url}
+        row["upstream"] = {**row["upstream"], **said_by}
     if late and row["state"] == State.RESOLVED:
         if fires:
             draft.line(now, Happening.LATE, "an old body came again; what it says is over")

@@ -55,11 +55,11 @@ def _explain(db: Db, config: Config, now: datetime) -> int:
     """Write down, once for each notification, which limit or breaker it waits for."""
     held = throttles.holding(db, now)
     throttles.forget(db, [name for name, one in held.items() if one.is_open and not _is_known(config, name)])
-    whys = _whys(config, held, now)
-    if not whys:
+    reasons = whys(config, held, now)
+    if not reasons:
         return 0
-    found = outbox.waiting_for(db, now - WORTH_SAYING, whys, BATCH)
-    rows = outbox.explain(db, {id_: whys[destination] for id_, destination in found})
+    found = outbox.waiting_for(db, now - WORTH_SAYING, reasons, BATCH)
+    rows = outbox.explain(db, {id_: reasons[destination] for id_, destination in found})
     entries = [line(row, now, Happening.WAITS, f"{row['destination']}: {row['why']}") for row in rows]
     incidents.tell_timeline(db, entries)
     return 0  # nothing follows from it
@@ -70,7 +70,7 @@ def _is_known(config: Config, name: str) -> bool:
     return name.partition(" ")[2] in config.services
 
 
-def _whys(config: Config, held: Mapping[str, Throttle], now: datetime) -> dict[str, str]:
+def whys(config: Config, held: Mapping[str, Throttle], now: datetime) -> dict[str, str]:
     """Return, by destination, what keeps it waiting."""
     found: dict[str, str] = {}
     for name, one in held.items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from receiver import metrics
 from receiver.config import Config
@@ -11,6 +12,8 @@ from receiver.policy.durations import in_words
 from receiver.policy.incident import Event, Happening, Reason, State, after
 from receiver.store import incidents
 from receiver.store.database import Db
+
+Row = dict[str, Any]
 
 BATCH = 500  # incidents of one transaction
 
@@ -37,11 +40,17 @@ def _expire(draft: Draft, now: datetime) -> None:
     if row["state"] == State.RESOLVED:
         return
     over = [one for one in draft.firing() if one["expires_at"] is not None and one["expires_at"] <= now]
+    end(draft, over, f"not heard of again: {names(over)}", now)
+
+
+def end(draft: Draft, over: Sequence[Row], text: str, now: datetime) -> None:
+    """Let alerts be over, and the incident with them when nothing else fires or may fire unseen."""
+    row = draft.row
     for alert in over:
         ended = {**alert, "state": "resolved", "ends_at": now, "expires_at": None}
         draft.alerts[alert["fingerprint"]] = draft.saved[alert["fingerprint"]] = ended
     if over:
-        draft.line(now, Happening.ALERTS_RESOLVED, f"not heard of again: {names(over)}")
+        draft.line(now, Happening.ALERTS_RESOLVED, text)
     unseen = row["truncated"] > 0 and row["last_seen_at"] + UNSEEN > now
     if not draft.firing() and not unseen:
         metrics.INCIDENTS.labels("resolved").inc()

@@ -85,6 +85,7 @@ class Happening(StrEnum):
     ALERTS_FIRED = "alerts_fired"  # more alerts fire
     ALERTS_RESOLVED = "alerts_resolved"  # alerts resolved
     VANISHED = "vanished"  # Alertmanager speaks of the group without naming an alert that fired
+    UPSTREAM = "upstream"  # Alertmanager silences or inhibits it, or no longer does
     RETURNED = "returned"  # a vanished alert is named again
     TRUNCATED = "truncated"  # Alertmanager left alerts out of its body
     LATE = "late"  # an old body came again and was not believed
@@ -100,6 +101,7 @@ class Happening(StrEnum):
     ASSIGNED = "assigned"  # a person gave it to somebody
     SNOOZED = "snoozed"  # a person wants quiet for a while
     SNOOZE_OVER = "snooze_over"  # the quiet is over
+    AUDITED = "audited"  # nobody was to be told, though somebody should; that was mended
     OWED = "owed"  # a destination is to be told
     TOLD = "told"  # a destination was told
     WAITS = "waits"  # a destination is to be told later, and why

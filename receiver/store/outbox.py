@@ -310,19 +310,50 @@ def next_due_at(db: Connection, closed: Collection[str] = ()) -> datetime | None
 def overdue(db: Connection, now: datetime) -> tuple[int, datetime | None]:
     """Return how many notifications are due and not sent, and since when the oldest is.
 
-    One that was tried and backs off was due at its first attempt; a wait of more than an hour is no back-off,
-    it is one for opening hours.
+    One that was tried and backs off was due at its first attempt; any other wait is one for a time to speak.
     """
-    is_tried = NOTIFICATION.c.attempts > 0
-    tried_at = select(func.min(ATTEMPT.c.at)).where(ATTEMPT.c.notification_id == NOTIFICATION.c.id)
-    since = case((is_tried, tried_at.scalar_subquery()), else_=NOTIFICATION.c.due_at)
-    statement = select(func.count(), func.min(since, type_=NOTIFICATION.c.due_at.type)).where(
+    count, oldest = db.execute(select(func.count(), OLDEST).where(*_is_overdue(now))).one()
+    return count, oldest
+
+
+def overdue_to(db: Connection, now: datetime) -> list[tuple[str, int, datetime]]:
+    """Return the same for each destination that something is due to."""
+    statement = select(NOTIFICATION.c.destination, func.count(), OLDEST).where(*_is_overdue(now))
+    found = db.execute(statement.group_by(NOTIFICATION.c.destination))
+    return [(row[0], row[1], row[2]) for row in found]
+
+
+IS_TRIED = NOTIFICATION.c.attempts > 0
+TRIED_AT = select(func.min(ATTEMPT.c.at)).where(ATTEMPT.c.notification_id == NOTIFICATION.c.id)
+OLDEST = func.min(
+    case((IS_TRIED, TRIED_AT.scalar_subquery()), else_=NOTIFICATION.c.due_at),
+    type_=NOTIFICATION.c.due_at.type,
+)
+
+
+def _is_overdue(now: datetime) -> tuple[Any, ...]:
+    return (
         IS_OWED,
         NOTIFICATION.c.due_at <= now + LONGEST_BACK_OFF,
-        or_(NOTIFICATION.c.due_at <= now, is_tried),
+        or_(NOTIFICATION.c.due_at <= now, and_(IS_TRIED, BACKS_OFF)),
     )
-    count, oldest = db.execute(statement).one()
-    return count, oldest
+
+
+def bring_back(db: Connection, now: datetime, fallback_at: datetime) -> None:
+    """Make due whatever a clock that was wrong has put off, but reminders; what is held stays held.
+
+    The fallback hears of what is not sent by `fallback_at`.
+    """
+    waits = update(NOTIFICATION).where(
+        IS_OWED, NOTIFICATION.c.claimed_until.is_(None), NOTIFICATION.c.due_at > now,
+        NOTIFICATION.c.reason != Reason.REPEAT_DUE.value,
+    )  # fmt: skip
+    db.execute(waits.values(due_at=now))
+    late = update(NOTIFICATION).where(
+        IS_OWED, NOTIFICATION.c.fallback_at > fallback_at, NOTIFICATION.c.due_at <= now
+    )
+    db.execute(late.values(fallback_at=fallback_at))
+    wake(db)
 
 
 def late(db: Connection, now: datetime, limit: int) -> list[Row]:

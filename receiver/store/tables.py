@@ -252,7 +252,10 @@ class Silence(SQLModel, table=True):
 
 
 class Heartbeat(SQLModel, table=True):
-    """When something that should always be heard was heard last."""
+    """When something that should always be heard was heard last.
+
+    The row without a source waits for the first beat; the one without a name is Tocsin's own.
+    """
 
     __table_args__ = ({"sqlite_with_rowid": False},)
 
@@ -260,7 +263,7 @@ class Heartbeat(SQLModel, table=True):
     source: str = Field(primary_key=True)  # the Alertmanager it came from
     first_at: datetime
     last_at: datetime
-    every: float | None = None  # seconds between two, as learned; None: not known yet
+    gaps: list[float] = json_column()  # seconds between the last few, to learn how often it is heard
     missed_at: datetime | None = None  # since when it is missed
 
 

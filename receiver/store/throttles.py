@@ -70,3 +70,10 @@ def forget(db: Connection, names: Collection[str]) -> None:
     """Take throttles away."""
     if names:
         db.execute(delete(THROTTLE).where(THROTTLE.c.name.in_(sorted(names))))
+
+
+def bring_back(db: Connection, now: datetime) -> None:
+    """Let nobody wait for a time that a clock which was wrong has set."""
+    ahead = update(THROTTLE).where(THROTTLE.c.free_at > now)
+    db.execute(ahead.values(free_at=now))
+    db.execute(update(THROTTLE).where(THROTTLE.c.probe_at > now).values(probe_at=now))

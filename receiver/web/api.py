@@ -172,6 +172,7 @@ def whole(db: Db, incident_id: int, services: Services) -> dict[str, Any] | None
     return {
         **short,
         "alert_counts": short["alerts"],
+        "upstream_quiet": row["upstream"].get("quiet", []),
         "runbook_url": runbook_url(row["annotations"], alerts),
         "alerts": [alert_facts(alert) for alert in alerts],
         "quiet": [{**one, "until": instant(one["until"])} for one in quiet.reasons(row, alerts)],

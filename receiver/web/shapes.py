@@ -152,6 +152,7 @@ class IncidentInFull(Incident):
 
     alerts: list[Alert]  # type: ignore[assignment]  # the counts of the short form have another name here
     alert_counts: Counts
+    upstream_quiet: list[str] = Field(description="Who keeps its alerts quiet in Alertmanager, and how long.")
     runbook_url: str | None
     quiet: list[KeptQuiet] = Field(description="Asked at this moment; hours and a snooze are elsewhere.")
     timeline: list[Line]

@@ -19,6 +19,10 @@ PAGES = {
     **dict.fromkeys(("Schedule", "Rotation"), ON_CALL),
     **dict.fromkeys(("EscalationPolicy", "Step", "Whom"), ESCALATION),
 }
+WATCHING = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
+WATCHED = [  # what of the page is routing.yaml, and not Prometheus's or Alertmanager's
+    one for one in re.findall(r"^```yaml\n(.*?)^```", WATCHING, re.MULTILINE | re.DOTALL) if one[0] != "#"
+]
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 ENVIRON = {"OLD_TOKEN": "x", "NEW_TOKEN": "y", "SLACK_URL": "https://hooks.slack.com/services/x", "TELEGRAM_TOKEN": "4711:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "TICKETS_URL": "https://tickets.example.org"}  # fmt: skip
 REST = {
@@ -93,13 +97,15 @@ def test_the_shipped_file_names_its_schema_in_the_first_line():
     assert first == "# yaml-language-server: $schema=./routing.schema.json"
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.split(":")[0])
+@pytest.mark.parametrize("example", [*EXAMPLES, *WATCHED], ids=lambda example: example.split(":")[0])
 def test_every_example_of_the_page_loads(example):
     parse(completed(example), ENVIRON)
 
 
 @pytest.mark.parametrize(
-    "example", [EXAMPLE_CONFIG.read_text(encoding="utf-8"), *EXAMPLES], ids=lambda example: example[:12]
+    "example",
+    [EXAMPLE_CONFIG.read_text(encoding="utf-8"), *EXAMPLES, *WATCHED],
+    ids=lambda example: example[:12],
 )
 def test_every_example_is_what_the_schema_says(example):
     assert list(problems(yaml.safe_load(completed(example)), RECORDS["Config"])) == []

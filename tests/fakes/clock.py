@@ -25,6 +25,11 @@ class FakeClock:
         self._sleepers.append((self._now + timedelta(seconds=seconds), woken))
         await woken.wait()
 
+    def jumps(self, **duration: float) -> None:
+        """Be put forward or back, while no time passes."""
+        self._start += timedelta(**duration)
+        self._now += timedelta(**duration)
+
     def advance(self, **duration: float) -> None:
         """Move time forward: `advance(minutes=5)`."""
         self._now += timedelta(**duration)

@@ -1,0 +1,1 @@
+"""Questions to other systems: asked under a deadline, never on a page's way."""
