@@ -110,7 +110,7 @@ async def test_a_step_of_an_escalation_is_a_next_step(world: World) -> None:
     await strand(world, incident)
 
     def escalate(db: Connection, ids: Any) -> Any:
-        step = {"incident_id": incident, "policy": "page", "route": "route", "frozen": {}, "turn": 0, "begun": 1,
+        step = {"incident_id": incident, "policy": "page", "route": "route", "frozen": {}, "channels": [], "pending": [], "turn": 0, "begun": 1,
                 "reason": "first", "taken": 1, "reached": True, "next_step_at": world.clock.now(), "why": ""}  # fmt: skip
         db.execute(insert(ESCALATION).values(**step))
         return ids
