@@ -79,7 +79,7 @@ ADVICE = {
 }
 BROADCAST = {  # a thread notifies only those who follow it; these ask someone to act
     *(Reason.NEW_ALERTS, Reason.MORE_SEVERE, Reason.REOPENED),
-    *(Reason.UNACKNOWLEDGED, Reason.REPEAT_DUE, Reason.FALLBACK),
+    *(Reason.UNACKNOWLEDGED, Reason.LAPSED, Reason.REPEAT_DUE, Reason.FALLBACK),
     *(Reason.ESCALATED, Reason.ASSIGNED, Reason.SNOOZE_OVER),
 }
 

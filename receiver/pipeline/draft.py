@@ -24,11 +24,12 @@ TELLING = ("instance", "pod", "severity")  # labels that tell alerts of one name
 MOST_NAMED = 5  # alerts that one line of the timeline names
 OPENING = {  # what asks for people, told before or not
     *(Reason.FIRST, Reason.NEW_ALERTS, Reason.MORE_SEVERE, Reason.REOPENED, Reason.FLAPPING),
-    *(Reason.UNACKNOWLEDGED, Reason.ESCALATED, Reason.SNOOZE_OVER),
+    *(Reason.UNACKNOWLEDGED, Reason.LAPSED, Reason.ESCALATED, Reason.SNOOZE_OVER),
 }
 COMES_OR_GOES = {Reason.REOPENED, Reason.ALL_RESOLVED}
 ACTS = {  # people are heard, flapping or not
-    *(Reason.ACKNOWLEDGED, Reason.UNACKNOWLEDGED, Reason.SNOOZED, Reason.SNOOZE_OVER, Reason.NOTE),
+    *(Reason.ACKNOWLEDGED, Reason.UNACKNOWLEDGED, Reason.LAPSED, Reason.NOTE),
+    *(Reason.SNOOZED, Reason.SNOOZE_OVER),
 }
 
 

@@ -33,6 +33,7 @@ REASON_TEXTS = {
     Reason.FLAPPING: "it comes and goes; quiet until it is stable",
     Reason.ACKNOWLEDGED: "somebody is on it",
     Reason.UNACKNOWLEDGED: "nobody is on it any more",
+    Reason.LAPSED: "it was acknowledged long ago, and still fires",
     Reason.NOTE: "a note was added",
     Reason.ESCALATED: "nobody acknowledged it in time",
     Reason.ASSIGNED: "it was given to you",

@@ -71,7 +71,7 @@ def _lapse(draft: Draft, now: datetime) -> None:
     row.update(state=after(State.ACKNOWLEDGED, Event.UNACKNOWLEDGE))
     row.update(acknowledged_at=None, acknowledged_by=None, acknowledged_how=None)
     draft.line(now, Happening.UNACKNOWLEDGED, f"{by} acknowledged it {since} ago, and it still fires")
-    owe(draft, Reason.UNACKNOWLEDGED, now)
+    owe(draft, Reason.LAPSED, now)
 
 
 def _calm(config: Config, draft: Draft, now: datetime) -> None:

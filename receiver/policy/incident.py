@@ -69,6 +69,7 @@ class Reason(StrEnum):
     FLAPPING = "flapping"  # it comes and goes; quiet until it is stable
     ACKNOWLEDGED = "acknowledged"  # a person is on it
     UNACKNOWLEDGED = "unacknowledged"  # a person gave it back
+    LAPSED = "lapsed"  # it was acknowledged so long ago that nobody may be on it
     NOTE = "note"  # a person wrote a note
     ESCALATED = "escalated"  # nobody acknowledged it in time
     ASSIGNED = "assigned"  # a person gave it to somebody

@@ -29,6 +29,7 @@ IMMEDIATE = {  # what does not wait for group_interval
     Reason.MORE_SEVERE,
     Reason.ACKNOWLEDGED,
     Reason.UNACKNOWLEDGED,
+    Reason.LAPSED,
     Reason.SNOOZED,
     Reason.SNOOZE_OVER,
     Reason.ESCALATED,
@@ -38,7 +39,7 @@ IMMEDIATE = {  # what does not wait for group_interval
 SAID_ALREADY = "an earlier message already said it"
 PAGES = {
     *(Reason.FIRST, Reason.REPEAT_DUE, Reason.NEW_ALERTS, Reason.REOPENED, Reason.FLAPPING),
-    *(Reason.ESCALATED, Reason.SNOOZE_OVER),
+    *(Reason.ESCALATED, Reason.SNOOZE_OVER, Reason.LAPSED),
 }
 ASKS_AGAIN = {Reason.ESCALATED, Reason.ASSIGNED}  # told before or not, while nobody is on it
 SNOOZABLE = {  # what a snooze holds back; what people say, what grows worse and the end are told at once

@@ -1,5 +1,7 @@
 """Somebody is told, and if nobody acts, somebody else."""
 
+from datetime import timedelta
+
 import pytest
 
 from tests.world import World
@@ -91,7 +93,7 @@ async def test_an_acknowledgement_expires(paged: World) -> None:
 
     await paged.fast_forward(minutes=30)
     told = paged.slack.expect("UANA", "DiskFull")
-    assert "nobody is on it any more" in told.reply
+    assert "it was acknowledged long ago, and still fires" in told.reply
     assert (await paged.incident(incident))["state"] == "triggered"
     await paged.fast_forward(minutes=10)
 
@@ -419,3 +421,29 @@ route:
 
     assert paged.slack.expect("UANAPHONE", "NetDown")
     assert any("DiskFull" in told.text for told in paged.slack.unseen)
+
+
+async def test_a_silence_holds_the_steps_and_what_lapses(paged: World) -> None:
+    """Who wanted quiet is not woken by a step, nor by an acknowledgement that is too old."""
+    incident = await paged.alertmanager.fires("DiskFull", severity="critical")
+    paged.slack.expect("UANA", "DiskFull")
+    await paged.acknowledge(incident)
+    paged.slack.expect("UANA", "acknowledged by ana")
+    until = (paged.clock.now() + timedelta(hours=1)).isoformat()
+    wish = {
+        "matchers": ['alertname="DiskFull"'],
+        "ends_at": until,
+        "actor": "ana",
+        "text": "it is being mended",
+    }
+    assert (await paged.client.post("/api/v1/silences", json=wish)).status_code == 201
+
+    await paged.fast_forward(minutes=59)
+    paged.slack.expect_nothing()
+    assert (await paged.incident(incident))["state"] == "triggered"
+    await paged.fast_forward(minutes=2)
+
+    paged.slack.expect("UANA", "DiskFull")
+    await paged.fast_forward(minutes=10)
+    paged.slack.expect("UANAPHONE", "DiskFull")
+    paged.slack.expect("UBO", "DiskFull")
