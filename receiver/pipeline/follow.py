@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-TRIGGERED_AGAIN = {
-    Reason.UNACKNOWLEDGED,
-    Reason.LAPSED,
-    Reason.SNOOZE_OVER,
-}  # whoever was asked is asked again
+TRIGGERED_AGAIN = {Reason.UNACKNOWLEDGED, Reason.LAPSED, Reason.SNOOZE_OVER}  # who was asked is asked again
 OPENED_AGAIN = {Reason.REOPENED, Reason.MORE_SEVERE}  # the policies of its routes are, as they are now
 CHANGES_QUIET = {Reason.NEW_ALERTS, Reason.MORE_SEVERE}  # what waited for hours may break through now
 ASSIGNED_WAIT = timedelta(minutes=15)  # for whom it was assigned to, before the policies begin again

@@ -92,8 +92,8 @@ def reason_of(change: Change) -> Reason | None:
 
 
 STRONGEST = (Reason.FIRST, Reason.FLAPPING, Reason.REOPENED, Reason.MORE_SEVERE, Reason.ESCALATED,
-             Reason.ASSIGNED, Reason.LAPSED, Reason.UNACKNOWLEDGED, Reason.ACKNOWLEDGED, Reason.SNOOZED, Reason.SNOOZE_OVER,
-             Reason.NEW_ALERTS, Reason.SOME_RESOLVED, Reason.NOTE, Reason.REPEAT_DUE)  # fmt: skip
+             Reason.ASSIGNED, Reason.LAPSED, Reason.UNACKNOWLEDGED, Reason.ACKNOWLEDGED, Reason.SNOOZED,
+             Reason.SNOOZE_OVER, Reason.NEW_ALERTS, Reason.SOME_RESOLVED, Reason.NOTE, Reason.REPEAT_DUE)  # fmt: skip
 
 
 def stronger(one: Reason | None, other: Reason | None) -> Reason | None:
