@@ -91,9 +91,11 @@ def reason_of(change: Change) -> Reason | None:
     return Reason.SOME_RESOLVED if change.resolved else None
 
 
-STRONGEST = (Reason.FIRST, Reason.FLAPPING, Reason.REOPENED, Reason.MORE_SEVERE, Reason.ESCALATED,
-             Reason.ASSIGNED, Reason.LAPSED, Reason.UNACKNOWLEDGED, Reason.ACKNOWLEDGED, Reason.SNOOZED,
-             Reason.SNOOZE_OVER, Reason.NEW_ALERTS, Reason.SOME_RESOLVED, Reason.NOTE, Reason.REPEAT_DUE)  # fmt: skip
+STRONGEST = (
+    *(Reason.FIRST, Reason.FLAPPING, Reason.REOPENED, Reason.MORE_SEVERE, Reason.ESCALATED, Reason.ASSIGNED),
+    *(Reason.LAPSED, Reason.UNACKNOWLEDGED, Reason.ACKNOWLEDGED, Reason.SNOOZED, Reason.SNOOZE_OVER),
+    *(Reason.NEW_ALERTS, Reason.SOME_RESOLVED, Reason.NOTE, Reason.REPEAT_DUE),
+)
 
 
 def stronger(one: Reason | None, other: Reason | None) -> Reason | None:
