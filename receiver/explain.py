@@ -10,7 +10,7 @@ from receiver.pipeline.covers import covers, inhibition
 from receiver.pipeline.duty import Duty
 from receiver.pipeline.facts import instant
 from receiver.pipeline.forecast import foresee
-from receiver.pipeline.route import breaks_through
+from receiver.pipeline.route import breaks_at
 from receiver.policy import grouping, hours, muting, routing
 from receiver.policy.durations import format_duration
 from receiver.policy.hours import TimeInterval
@@ -68,12 +68,17 @@ def _telling(
         for name in window.time_intervals
     ]
     is_open, why = hours.is_open(active, mute, at)
-    if breaks_through(config, node, severity):
+    breaks = breaks_at(config, node, severity, firing=1, since=at)
+    if breaks is not None and breaks <= at:
         said = why if is_open else f"{why}, but {severity} breaks through"
         return Telling(node, notify=True, why=said, tells_at=_speaks_at((), windows, silences, due))
-    return Telling(
-        node, notify=is_open, why=why, tells_at=_speaks_at(active, [*mute, *windows], silences, due)
-    )
+    opens = _speaks_at(active, [*mute, *windows], silences, due)
+    if breaks is not None:
+        early = _speaks_at((), windows, silences, max(due, breaks))
+        if early is not None and (opens is None or early < opens):
+            why = why if is_open else f"{why}, but what fires for that long breaks through"
+            return Telling(node, notify=is_open, why=why, tells_at=early)
+    return Telling(node, notify=is_open, why=why, tells_at=opens)
 
 
 def _speaks_at(

@@ -155,6 +155,45 @@ def test_the_words_say(labels, at, line):
     assert line in in_words(explain(POLICY, labels, at))
 
 
+WAITING = parse(
+    """
+    time_intervals:
+      - name: office
+        time_intervals: [{weekdays: ["monday:friday"], times: [{start_time: "09:00", end_time: "17:00"}]}]
+    receivers: [{name: ops, console_configs: [{}]}]
+    route:
+      receiver: ops
+      routes: [{group_wait: 2m, active_time_intervals: [office], break_through: {count: 5, after: 2h}}]
+    """,
+    {},
+)
+
+
+@pytest.mark.parametrize(
+    ("at", "notify", "told_at", "why"),
+    [
+        pytest.param(MONDAY, True, "2026-03-09T10:02:00Z", "open", id="inside the hours it makes no difference"),
+        pytest.param(
+            SATURDAY, False, "2026-03-07T05:12:00Z",
+            "outside active_time_intervals office, but what fires for that long breaks through",
+            id="outside them nobody waits for longer",
+        ),
+        pytest.param(
+            MONDAY.replace(hour=8), False, "2026-03-09T09:00:00Z", "outside active_time_intervals office",
+            id="unless they begin before",
+        ),
+        pytest.param(
+            MONDAY.replace(hour=16, minute=59), True, "2026-03-09T18:59:00Z", "open",
+            id="also where they end during the group_wait",
+        ),
+    ],
+)  # fmt: skip
+def test_what_fires_for_long_breaks_through(at, notify, told_at, why):
+    [telling] = explain(WAITING, {"severity": "warning"}, at)["tellings"]
+
+    assert (telling["notify"], telling["at"], telling["why"]) == (notify, told_at, why)
+
+
 def test_colours_change_nothing_but_the_colour():
     answer = explain(POLICY, {"team": "a"}, SATURDAY)
 
@@ -236,7 +275,7 @@ def steady(text):
     return re.sub(r"(?<=Drill )[0-9a-f]{16}|(?<=127.0.0.1:)\d+|\d+(?= ms)", "…", text)
 
 
-@pytest.mark.parametrize("page", ["explain.md", "testing-policy.md"])
+@pytest.mark.parametrize("page", ["explain.md", "hours.md", "testing-policy.md"])
 def test_every_example_of_a_page_prints_what_the_page_says(tmp_path, page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     blocks = BLOCK.findall(text)

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from receiver.channels.base import MarkupRefused, Message, button_value, is_web_address
-from receiver.policy.incident import MessageEvent, Verb
+from receiver.policy.incident import MessageEvent, Reason, Verb
 
 Block = dict[str, Any]
 
@@ -80,7 +80,7 @@ def looks(message: Message, *, is_alone: bool, is_interactive: bool) -> dict[str
 
 def color(message: Message) -> str:
     """Return the colour of the bar: what is asked of a person, then how bad it is."""
-    if message.event is MessageEvent.RESOLVED:
+    if message.event is MessageEvent.RESOLVED or message.reason is Reason.HEALED:
         return RESOLVED
     if message.event is MessageEvent.ACKNOWLEDGED:
         return ACKNOWLEDGED

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from receiver.config import lint
+from receiver.config.calendar_files import days_in
 from receiver.config.credentials import Credentials, credentials
 from receiver.config.document import (
     START,
@@ -27,6 +29,7 @@ from receiver.config.problems import ConfigError, describe
 from receiver.config.records import BaseReceiver, Config, Destination, OutgoingHeartbeat, Source
 from receiver.config.schema import schema, schema_text
 from receiver.config.shared import fill_in
+from receiver.policy import holidays
 
 __all__ = [
     "BaseReceiver",
@@ -51,7 +54,7 @@ __all__ = [
 Model = TypeVar("Model", bound=BaseModel)
 
 # Where a key that ends in `_file` names a file.
-FILE_SECTIONS = ("sources", "receivers", "global", "outgoing_heartbeat")
+FILE_SECTIONS = ("sources", "receivers", "global", "time_intervals", "outgoing_heartbeat")
 
 
 def load(path: str | os.PathLike[str], environ: Mapping[str, str]) -> Config:
@@ -124,11 +127,14 @@ def _validate(document: Document, directory: Path) -> tuple[Config | None, list[
             _resolve_files(values.get(section), directory)
         fill_in(values)
 
-    return validate(document, Config, prepare)
+    return validate(document, Config, prepare, {holidays.READER: cache(days_in)})
 
 
 def validate(
-    document: Document, model: type[Model], prepare: Callable[[Any], None] = lambda _: None
+    document: Document,
+    model: type[Model],
+    prepare: Callable[[Any], None] = lambda _: None,
+    context: Mapping[str, Any] | None = None,
 ) -> tuple[Model | None, list[Problem]]:
     """Return the record that the document describes, and what is wrong with it.
 
@@ -141,7 +147,7 @@ def validate(
         values = value_of(document.root, as_text, absent)
         prepare(values)
         try:
-            return model.model_validate(values), []
+            return model.model_validate(values, context=context), []
         except ValidationError as error:
             found = error.errors(include_url=False)
             if not _corrected(document, found, as_text, absent):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from receiver.config import lint_hours
 from receiver.config.document import (
     Document,
     Node,
@@ -227,22 +228,31 @@ def _severities(document: Document) -> Iterator[Problem]:
             yield Problem(
                 item.position, f"severity_order[{index}]", f'"{item.written}" is listed twice; keep one'
             )
-    named = [
-        (route.entries.get("break_through"), (*path, "break_through")) for route, path in _routes(document)
-    ]
-    named += [(step.entries.get("severity"), (*path, "severity")) for step, path in _steps(document)]
-    for severity, path in named:
-        if isinstance(severity, Scalar) and severity.text not in known:
+    for severity, path in _named_severities(document):
+        if severity.text not in known:
             advice = did_you_mean(severity.text, known) or "; write one of that list, or add it there"
             text = f'the severity "{severity.written}" is not in severity_order{advice}'
             yield Problem(severity.position, path_text(path), text)
+
+
+def _named_severities(document: Document) -> Iterator[tuple[Scalar, Steps]]:
+    for route, path in _routes(document):
+        severity, place = route.entries.get("break_through"), (*path, "break_through")
+        if isinstance(severity, Table):
+            severity, place = severity.entries.get("severity"), (*place, "severity")
+        if isinstance(severity, Scalar):
+            yield severity, place
+    for step, path in _steps(document):
+        severity = step.entries.get("severity")
+        if isinstance(severity, Scalar):
+            yield severity, (*path, "severity")
 
 
 def warnings(document: Document, config: Config, directory: Path, at: datetime) -> list[Problem]:
     """Return what loads and still can hardly be meant."""
     return [
         *_unreachable(document, config.tree, ()),
-        *_never_open(document, config, at),
+        *lint_hours.warnings(document, config, at),
         *_pointless_receivers(document, config),
         *_missing_files(document, directory),
         *_gaps(document, config, at),
@@ -335,13 +345,6 @@ def _contradiction(matchers: Iterable[Matcher]) -> tuple[Matcher, Matcher] | Non
                 if values is not None and not any(other.matches({other.name: value}) for value in values):
                     return one, other
     return None
-
-
-def _never_open(document: Document, config: Config, at: datetime) -> Iterator[Problem]:
-    for index, interval in enumerate(config.time_intervals):
-        if not hours.is_active(interval, at) and hours.next_change(interval, at) is None:
-            text = f'the time interval "{interval.name}" is not active once in five years; correct its fields'
-            yield Problem(_position(document, f"time_intervals[{index}]"), f"time_intervals[{index}]", text)
 
 
 def _pointless_receivers(document: Document, config: Config) -> Iterator[Problem]:

@@ -35,6 +35,11 @@ DESCRIPTIONS = {
         "password": "The password; better kept elsewhere, as ${VARIABLE} or with password_file.",
         "password_file": "A file that holds the password; relative to the folder of this file.",
     },
+    "BreakThrough": {
+        "severity": "This severity, and any above it; default critical.",
+        "count": "So many alerts of one incident that fire.",
+        "after": "An incident that fires for so long.",
+    },
     "Config": {
         "sources": "The Alertmanagers that post to us; without any, whoever reaches the port may post.",
         "time_intervals": "Named recurring times, as in Alertmanager.",
@@ -161,6 +166,12 @@ DESCRIPTIONS = {
         "receiver": "Who hears when it is missing, besides the routes.",
         "escalation_policy": "How it is escalated when it is missing, besides the routes.",
     },
+    "Holidays": {
+        "country": "A country by its code, such as US or DE.",
+        "subdivision": "A part of the country by its code, such as NY or BY.",
+        "dates": "Single days, such as 2026-12-24.",
+        "calendar_file": "An iCalendar file, whose events are holidays; relative to the folder of this file.",
+    },
     "HttpConfig": {
         "authorization": "An Authorization header.",
         "basic_auth": "A user name and password.",
@@ -262,8 +273,8 @@ DESCRIPTIONS = {
         "repeat_interval": "How often a triggered incident is repeated; default 4h.",
         "mute_time_intervals": "Times at which this route is quiet.",
         "active_time_intervals": "The only times at which this route speaks.",
-        "outside": "Outside these times people are told later; defer lets break_through speak at once.",
-        "break_through": "From this severity on, nothing waits for opening hours; default critical.",
+        "outside": "Outside these times people are told later (defer), or not of updates (drop).",
+        "break_through": "What does not wait for opening hours: a severity, or how many, or how long.",
         "labels": "Labels of the route itself; they match nothing.",
     },
     "SlackConfig": {
@@ -309,10 +320,11 @@ DESCRIPTIONS = {
     "TimeInterval": {
         "name": "The name that routes use.",
         "time_intervals": "It is active while any of these is.",
+        "holidays": "Days on which it is not active.",
     },
     "TimeRange": {
         "start_time": "HH:MM; the first minute that belongs to it.",
-        "end_time": "HH:MM, up to 24:00; the first minute that no longer does.",
+        "end_time": "HH:MM, up to 24:00; the first minute that no longer does, perhaps of the next day.",
     },
     "WebhookConfig": {
         "send_resolved": SEND_RESOLVED,
@@ -335,7 +347,7 @@ DESCRIPTIONS = {
     },
     "Window": {
         "times": "Parts of the day; default: the whole day.",
-        "weekdays": "Such as monday:friday; default: every day.",
+        "weekdays": "Such as monday:friday, or friday:monday; default: every day.",
         "days_of_month": "Such as 1:15, or -1 for the last day; default: every day.",
         "months": "Such as may:august or 5:8; default: every month.",
         "years": "Such as 2026:2028; default: every year.",

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from receiver import metrics
+from receiver.channels import KINDS
 from receiver.channels.base import (
     Channel,
     ChannelError,
@@ -41,12 +42,12 @@ from receiver.templating import Rendered, TemplateFailure, Templates, plain
 
 log = structlog.get_logger()
 Row = dict[str, Any]
+Answer = TypeVar("Answer")
 
 NO_MORE = "routing.yaml no longer has it"
-OF_INTEREST = {  # only to who was told before; anything else must reach somebody
-    *(Reason.REPEAT_DUE, Reason.SOME_RESOLVED, Reason.ALL_RESOLVED, Reason.NOTE),
-    *(Reason.ACKNOWLEDGED, Reason.SNOOZED),
-}
+OF_INTEREST = policy.UPDATES | {Reason.REPEAT_DUE}  # anything else must reach somebody
+IN_ORDER = timedelta(microseconds=1)  # what opens together goes out by severity, told apart by this
+LAST = timedelta(milliseconds=1)  # what is over comes after all that fires
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +131,11 @@ def _worth_saying(db: Db, config: Config, claimed: Sequence[Row], now: datetime)
         incident = about[row["incident_id"]]
         talk = talks.get((row["incident_id"], row["destination"]))
         destination = config.destinations.get(row["destination"])
-        decision: Send | Withdraw | Wait = _decide(
-            row, incident, talk, destination, may_be_told=row["id"] in maybe
-        )
-        if isinstance(decision, Send) and destination is None and talk and row["reason"] in OF_INTEREST:
-            decision = Withdraw(NO_MORE)
+        found = _decide(row, incident, talk, destination, may_be_told=row["id"] in maybe)
+        decision = _revised(quiet, found, row, incident, talk, destination)
         if isinstance(decision, Send):
-            decision = _asked(quiet, row, incident, alerts[row["incident_id"]]) or decision
+            told_at = talk["sent_at"] if talk else None
+            decision = _asked(quiet.asks, row, incident, alerts[row["incident_id"]], told_at) or decision
         if isinstance(decision, Send):
             decision = succession.bars(row, incident, talk) or decision
         if isinstance(decision, Send):
@@ -144,7 +143,8 @@ def _worth_saying(db: Db, config: Config, claimed: Sequence[Row], now: datetime)
             delivery = Delivery(row, incident, alerts[row["incident_id"]], talk, destination, decision.event)
             deliveries.append(delivery)
         else:
-            changed.append(_put_off(config, row, decision, now))
+            behind = config.rank(incident["severity"]) * IN_ORDER
+            changed.append(_put_off(config, row, decision, now, behind))
             if decision.why != row["why"]:
                 entries.append(_entry(row, decision, now))
     for end, why in succession.left():
@@ -169,26 +169,30 @@ def _risen(db: Db, config: Config, found: Sequence[Delivery], admitted: Admitted
 
 
 def _in_digests(config: Config, found: Sequence[Delivery], admitted: Admitted) -> list[Delivery]:
-    """Return the messages: what is told in a digest becomes one, the most severe first."""
+    """Return the messages, the most severe first; what is told in a digest becomes one, the same."""
     messages: list[Delivery] = []
     together: dict[str, list[Delivery]] = {}
+    healed: dict[str, list[Delivery]] = {}
     for one in found:
         id_, name = one.notification["id"], one.notification["destination"]
         service = admitted.before.get(breaker(admitted.gate.way(name).service), UNKNOWN)
         delivery = replace(one, probes=admitted.probes.get(id_), is_awaited=service.failures > 0)
-        if id_ in admitted.digests and not one.incident["drill"]:  # an exercise is marked, and has a receipt
+        if one.event is MessageEvent.DIGEST:
+            healed.setdefault(name, []).append(delivery)
+        elif (
+            id_ in admitted.digests and not one.incident["drill"]
+        ):  # an exercise is marked, and has a receipt
             together.setdefault(name, []).append(delivery)
         else:
             messages.append(delivery)
-    for members in together.values():
-        members.sort(key=lambda one: _worst_first(config, one))
-        first = members[0]
-        if len(members) == 1:
-            messages.append(first)
-        else:
-            digest = replace(first, event=MessageEvent.DIGEST, members=tuple(members), conversation=None)
-            messages.append(digest)
-    return messages
+    messages += [one[0] if len(one) == 1 else _digest(config, one) for one in together.values()]
+    messages.sort(key=lambda one: config.rank(one.incident["severity"]))
+    return messages + [_digest(config, one) for one in healed.values()]
+
+
+def _digest(config: Config, members: Sequence[Delivery]) -> Delivery:
+    worst, *others = sorted(members, key=lambda one: _worst_first(config, one))
+    return replace(worst, event=MessageEvent.DIGEST, members=(worst, *others), conversation=None)
 
 
 def _worst_first(config: Config, one: Delivery) -> tuple[int, bool, int]:
@@ -196,10 +200,23 @@ def _worst_first(config: Config, one: Delivery) -> tuple[int, bool, int]:
     return config.rank(severity), state != State.TRIGGERED, one.notification["id"]
 
 
-def _asked(quiet: Quiet, row: Row, incident: Row, alerts: Sequence[Row]) -> Wait | None:
-    """Return when to ask again, None to speak now; a bug in hours or rules must not silence anybody."""
+def _revised(
+    quiet: Quiet, decision: Send | Withdraw, row: Row, incident: Row, talk: Row | None, to: Destination | None
+) -> Send | Withdraw | Wait:
+    """Return the decision after a look at routing.yaml: is there the destination, and had it hours?"""
+    if isinstance(decision, Send) and to is None:
+        is_of_interest = talk is not None and row["reason"] in OF_INTEREST
+        return Withdraw(NO_MORE) if is_of_interest or row["reason"] == Reason.HEALED else decision
+    is_untold = decision == Withdraw(policy.UNTOLD) and not incident["drill"]
+    if is_untold and to is not None and KINDS[to.kind].takes_digests:
+        return _asked(quiet.came_and_went, row, incident) or decision
+    return decision
+
+
+def _asked(question: Callable[..., Answer], row: Row, *about: Any) -> Answer | None:
+    """Return what hours and rules say; a bug in them must not silence anybody."""
     try:
-        return quiet.asks(row, incident, alerts)
+        return question(row, *about)
     except DatabaseFailure:
         raise
     except Exception:
@@ -224,11 +241,17 @@ def _decide(
     )
 
 
-def _put_off(config: Config, row: Row, decision: Withdraw | Wait, now: datetime) -> Row:
+def _put_off(
+    config: Config, row: Row, decision: Withdraw | Wait, now: datetime, behind: timedelta = timedelta()
+) -> Row:
     if isinstance(decision, Wait):
-        fallback_at = route.fallback_at(config, Reason(row["reason"]), decision.until)
-        return {**row, "why": decision.why, "due_at": decision.until, "claimed_until": None,
-                "fallback_at": fallback_at}  # fmt: skip
+        reason = decision.reason or Reason(row["reason"])
+        fallback_at = route.fallback_at(config, reason, decision.until)
+        behind = LAST if reason is Reason.HEALED else behind
+        # A reminder whose time has not come has nothing to be asked again about, after a reload.
+        why = "" if decision.reason is Reason.REPEAT_DUE else decision.why
+        return {**row, "reason": reason, "why": why, "due_at": decision.until + behind,
+                "claimed_until": None, "fallback_at": fallback_at}  # fmt: skip
     metrics.NOTIFICATIONS.labels(kind_of(row), NotificationState.WITHDRAWN).inc()
     if row["state"] == NotificationState.OWED and decision.why == policy.SAID_ALREADY:
         metrics.SAVED.labels("collapsed").inc()

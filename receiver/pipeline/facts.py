@@ -41,6 +41,7 @@ REASON_TEXTS = {
     Reason.SNOOZE_OVER: "the snooze is over, and it still fires",
     Reason.REPEAT_DUE: "still firing, and nobody is on it",
     Reason.FALLBACK: "another destination could not be reached",
+    Reason.HEALED: "it came and went while you were away",
 }
 
 
@@ -167,11 +168,12 @@ def digest_facts(
     `members` are the incidents, the most severe first; `notification` is owed about the first of them.
     """
     count = count or len(members)
+    is_over = notification["reason"] == Reason.HEALED
     shown = [told_facts(row, base_url) for row in members[:MOST_IN_A_DIGEST]]
     return {
         "event": MessageEvent.DIGEST,
         "reason": notification["reason"],
-        "reason_text": f"{count} incidents at once",
+        "reason_text": _digest_text(Reason(notification["reason"]), count),
         "receiver": notification["receiver"],
         "route": notification["route"],
         "public_url": base_url,
@@ -179,7 +181,7 @@ def digest_facts(
         "incidents": shown,
         "incidents_omitted": count - len(shown),
         "count": count,
-        "list_url": f"{base_url}/",
+        "list_url": f"{base_url}/?state=resolved" if is_over else f"{base_url}/",
         "alerts": [],
         "alerts_omitted": 0,
         "group_labels": {},
@@ -195,6 +197,15 @@ def digest_facts(
         "truncated_alerts": 0,
         "fallback_for": None,
     }
+
+
+def _digest_text(reason: Reason, count: int) -> str:
+    incidents = f"{count} incidents" if count > 1 else "1 incident"
+    return (
+        f"{incidents} came and went while you were away"
+        if reason is Reason.HEALED
+        else f"{incidents} at once"
+    )
 
 
 def runbook_url(annotations: Mapping[str, str], alerts: Sequence[Row]) -> str | None:

@@ -41,11 +41,13 @@ def foresee(
 
 
 def _opens_at(config: Config, node: Node, severity: str, at: datetime) -> datetime | None:
-    if route.breaks_through(config, node, severity):
+    breaks_at = route.breaks_at(config, node, severity, firing=1, since=at)
+    if breaks_at is not None and breaks_at <= at:
         return at
     active = [config.interval_named[name] for name in node.active_time_intervals]
     mute = [config.interval_named[name] for name in node.mute_time_intervals]
-    return hours.opens_at(active, mute, at)
+    moments = (hours.opens_at(active, mute, at), breaks_at)
+    return min((one for one in moments if one is not None), default=None)
 
 
 def of_incident(config: Config, duty: Duty, incident: Row, rows: Sequence[Row]) -> list[Foreseen]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -11,10 +12,11 @@ from receiver.pipeline import facts, route
 from receiver.pipeline.covers import covers, inhibition
 from receiver.policy import hours
 from receiver.policy import outbox as policy
-from receiver.policy.incident import State
+from receiver.policy.hours import TimeInterval
+from receiver.policy.incident import Reason, State
 from receiver.policy.matching import matches
 from receiver.policy.muting import Cover, covered, inhibited_by
-from receiver.policy.outbox import Wait
+from receiver.policy.outbox import Wait, Withdraw
 from receiver.policy.routing import Node, walk
 from receiver.store import incidents, silences
 from receiver.store.database import Db
@@ -31,8 +33,10 @@ class Quiet:
         self._db, self._config, self._now = db, config, now
         self._nodes = {node.name: node for node in walk(config.tree)}
 
-    def asks(self, row: Row, incident: Row, alerts: Sequence[Row]) -> Wait | None:
-        """Return when to ask again, and why; None when it may be said now."""
+    def asks(
+        self, row: Row, incident: Row, alerts: Sequence[Row], told_at: datetime | None
+    ) -> Wait | Withdraw | None:
+        """Return when to ask again, or why it is never said; None when it may be said now."""
         until = incident["snoozed_until"]
         if until is not None and until > self._now and row["reason"] in policy.SNOOZABLE:
             return Wait(until, f"snoozed until {facts.instant(until)}")
@@ -40,11 +44,24 @@ class Quiet:
         is_heard = row["reason"] in policy.SAID_BY_PEOPLE or incident["state"] == State.RESOLVED
         if not is_heard and (wait := self.covered(alerts)) is not None:
             return wait
-        waits = [self._hours(node, incident) for node in nodes]
-        closed = [wait for wait in waits if wait is not None]
-        if len(closed) == len(nodes):
-            return min(closed, key=lambda wait: wait.until)
-        return None if is_heard else self._inhibited(nodes[0], alerts)
+        opens = self._opens(nodes, incident, self._now)
+        if opens is None or self._is_end_of_what_broke_through(nodes, incident, told_at):
+            return None if is_heard else self._inhibited(nodes[0], alerts)
+        if row["reason"] in policy.UPDATES and all(node.outside == "drop" for node in nodes):
+            return self._dropped(nodes[0], incident, told_at, opens)
+        return replace(opens, why=row["why"]) if row["reason"] == Reason.HEALED else opens
+
+    def came_and_went(self, row: Row, incident: Row) -> Wait | None:
+        """Return when to tell, with all else, that it came and went outside the hours; None: it did not.
+
+        Whoever was told of nothing outside the hours learns of it when these begin, and not before.
+        """
+        nodes = [node for node in self._leading_to(row, incident) if node.outside == "defer"]
+        opens = self._opens(nodes, incident, incident["resolved_at"]) if nodes else None
+        if opens is None:
+            return None
+        why = f"it came and went {opens.why}, and is told with all else that did"
+        return Wait(max(opens.until, self._now), why, Reason.HEALED)
 
     @property
     def looks_at_alerts(self) -> bool:
@@ -53,7 +70,7 @@ class Quiet:
 
     def holds(self, node: Node, incident: Row, alerts: Sequence[Row]) -> Wait | None:
         """Return when the next step of a policy on this route may be taken, and why; None: now."""
-        return self.covered(alerts) or self._hours(node, incident) or self._inhibited(node, alerts)
+        return self.covered(alerts) or self._hours(node, incident, self._now) or self._inhibited(node, alerts)
 
     def covered(self, alerts: Sequence[Row]) -> Wait | None:
         """Return until when silences and mute windows keep all that fires quiet; None: something is not."""
@@ -104,15 +121,52 @@ class Quiet:
         others = [self._nodes[name] for name in incident["routes"] if name in self._nodes]
         return [own, *(node for node in others if row["destination"] in route.targets(self._config, [node]))]
 
-    def _hours(self, node: Node, incident: Row) -> Wait | None:
-        if route.breaks_through(self._config, node, incident["severity"]):
+    def _opens(self, nodes: Sequence[Node], incident: Row, at: datetime) -> Wait | None:
+        """Return when the first of the routes opens; None where one is open."""
+        waits = [self._hours(node, incident, at) for node in nodes]
+        closed = [wait for wait in waits if wait is not None]
+        return min(closed, key=lambda wait: wait.until) if len(closed) == len(nodes) else None
+
+    def _is_end_of_what_broke_through(
+        self, nodes: Sequence[Node], incident: Row, told_at: datetime | None
+    ) -> bool:
+        """Return whether it ends after people were told of it outside the hours: they wait for that."""
+        if told_at is None or incident["state"] != State.RESOLVED:
+            return False
+        return all(
+            node.outside == "defer" and not hours.is_open(*self._intervals(node), told_at)[0]
+            for node in nodes
+        )
+
+    def _dropped(self, node: Node, incident: Row, told_at: datetime | None, opens: Wait) -> Wait | Withdraw:
+        """Return what becomes of an update that Alertmanager would drop; reminders go on as ever."""
+        if incident["state"] != State.TRIGGERED:
+            return Withdraw(f"{opens.why}, where its route drops what happens")
+        if told_at is None:
+            return opens
+        return Wait(max(told_at + node.repeat_interval, self._now), opens.why, Reason.REPEAT_DUE)
+
+    def _intervals(self, node: Node) -> tuple[list[TimeInterval], list[TimeInterval]]:
+        """Return when a route speaks, and when it does not."""
+        named = self._config.interval_named
+        return (
+            [named[name] for name in node.active_time_intervals],
+            [named[name] for name in node.mute_time_intervals],
+        )
+
+    def _hours(self, node: Node, incident: Row, at: datetime) -> Wait | None:
+        """Return when the route may speak of the incident, from `at` on, and why not then; None: it may."""
+        since = incident["reopened_at"] or incident["started_at"]
+        firing = incident["firing"] + incident["truncated"]  # those left out may fire: when in doubt, page
+        breaks_at = route.breaks_at(self._config, node, incident["severity"], firing=firing, since=since)
+        if breaks_at is not None and breaks_at <= at:
             return None
-        active = [self._config.interval_named[name] for name in node.active_time_intervals]
-        mute = [self._config.interval_named[name] for name in node.mute_time_intervals]
-        is_open, why = hours.is_open(active, mute, self._now)
+        active, mute = self._intervals(node)
+        is_open, why = hours.is_open(active, mute, at)
         if is_open:
             return None
-        return Wait(hours.opens_at(active, mute, self._now) or self._now + NEVER, why)
+        opens_at = hours.opens_at(active, mute, at) or at + NEVER
+        return Wait(min(opens_at, breaks_at or opens_at), why)
 
     def _inhibited(self, node: Node, alerts: Sequence[Row]) -> Wait | None:
         rules, firing = self._config.inhibit_rules, _firing(alerts)

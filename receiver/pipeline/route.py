@@ -51,9 +51,12 @@ def fallback_targets(config: Config) -> list[Target]:
     return [Target(one.name, receiver, config.tree) for one in config.destinations_of(receiver)]
 
 
-def breaks_through(config: Config, node: Node, severity: str) -> bool:
-    """Return whether alerts of this severity do not wait for the route's hours."""
-    return node.outside == "defer" and config.rank(severity) <= config.rank(node.break_through)
+def breaks_at(config: Config, node: Node, severity: str, *, firing: int, since: datetime) -> datetime | None:
+    """Return from when on such an incident does not wait for the route's hours; None: it does."""
+    if node.outside != "defer":
+        return None
+    is_severe = config.rank(severity) <= config.rank(node.break_through.severity)
+    return node.break_through.breaks_at(is_severe=is_severe, firing=firing, since=since)
 
 
 @dataclass(slots=True)
@@ -126,8 +129,11 @@ def owe(
 
 
 def fallback_at(config: Config, reason: Reason, due: datetime) -> datetime | None:
-    """Return when the fallback hears of what is due then and was not sent; it has no fallback itself."""
-    return None if reason is Reason.FALLBACK else due + config.fallback_after
+    """Return when the fallback hears of what is due then and was not sent; it has no fallback itself.
+
+    Nobody else is told of what came and went.
+    """
+    return None if reason in {Reason.FALLBACK, Reason.HEALED} else due + config.fallback_after
 
 
 def collapsed(config: Config, row: Row, incident: Row, reason: Reason, *, due: datetime) -> Row:

@@ -1,4 +1,8 @@
-"""When is a time interval active, and when does that change?"""
+"""When is a time interval active, and when does that change?
+
+A window is asked what the clocks of its location show, minute by minute. So an hour that the clocks skip
+never comes, one that they show twice comes twice, and one that begins inside a gap begins after it.
+"""
 
 import re
 import zoneinfo
@@ -10,6 +14,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from receiver.policy.holidays import Holidays
 from receiver.policy.record import Record
 from receiver.policy.spans import DaySpan, MonthSpan, Span, WeekdaySpan, YearSpan
 
@@ -17,7 +22,8 @@ HORIZON = timedelta(days=5 * 366)  # far enough for 29 February, except around 2
 YEAR = timedelta(days=366)  # a page that waits longer is asked about again before
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
-WHOLE_DAY = ((0, 24 * 60),)
+MIDNIGHT = 24 * 60  # the minute at which a day ends
+WHOLE_DAY = ((0, MIDNIGHT),)
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00", re.ASCII)
 
@@ -32,19 +38,28 @@ ClockTime = Annotated[str, AfterValidator(_check_clock)]
 
 
 class TimeRange(Record):
-    """A part of the day: the start belongs to it, the end does not."""
+    """A part of the day: the start belongs to it, the end does not.
+
+    One that ends before it starts goes on over midnight, and belongs to the day on which it starts.
+    """
 
     start_time: ClockTime
     end_time: ClockTime
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
-        if self.start_time >= self.end_time:
+        if self.start_time in {self.end_time, "24:00"}:
             raise ValueError(
                 f"{self.start_time} to {self.end_time} is no time at all; "
-                "over midnight, write two ranges: one to 24:00 and one from 00:00"
+                "a whole day is 00:00 to 24:00, and a night such as 22:00 to 06:00"
             )
         return self
+
+    @property
+    def stretch(self) -> tuple[int, int]:
+        """Return its minutes, counted from the midnight before it; over midnight that is more than a day."""
+        start, end = _minutes(self.start_time), _minutes(self.end_time)
+        return start, end if start < end else end + MIDNIGHT
 
 
 class _MachineZone(tzinfo):
@@ -96,16 +111,21 @@ class Window(Record):
 
     @cached_property
     def stretches(self) -> tuple[tuple[int, int], ...]:
-        """Return the minutes of the day that count, in order and joined where they touch."""
+        """Return the minutes that count, in order and joined where they touch, those after midnight too."""
         if self.times is None:
             return WHOLE_DAY
         joined: list[tuple[int, int]] = []
-        for start, end in sorted((_minutes(each.start_time), _minutes(each.end_time)) for each in self.times):
+        for start, end in sorted(each.stretch for each in self.times):
             if joined and start <= joined[-1][1]:
                 joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
             else:
                 joined.append((start, end))
         return tuple(joined)
+
+    @cached_property
+    def is_overnight(self) -> bool:
+        """Return whether some of it is on the day after the one that it belongs to."""
+        return any(end > MIDNIGHT for _, end in self.stretches)
 
     @cached_property
     def zone(self) -> tzinfo:
@@ -119,15 +139,16 @@ def _minutes(clock_time: str) -> int:
 
 
 class TimeInterval(Record):
-    """A named set of windows; it is active while any of them is."""
+    """A named set of windows; it is active while any of them is, holidays left out."""
 
     name: Annotated[str, Field(min_length=1)]
     time_intervals: tuple[Window, ...] = ()
+    holidays: Holidays | None = None
 
 
 def is_active(interval: TimeInterval, at: datetime) -> bool:
     """Return whether the instant lies in one of the interval's windows."""
-    return any(_contains(window, at) for window in interval.time_intervals)
+    return any(_contains(window, interval.holidays, at) for window in interval.time_intervals)
 
 
 def next_change(interval: TimeInterval, after: datetime) -> datetime | None:
@@ -147,7 +168,7 @@ def next_change(interval: TimeInterval, after: datetime) -> datetime | None:
 def is_open(active: Sequence[TimeInterval], mute: Sequence[TimeInterval], at: datetime) -> tuple[bool, str]:
     """Return whether a route with these intervals may notify at the instant, and why."""
     if active and not any(is_active(interval, at) for interval in active):
-        return False, f"outside active_time_intervals {_names(active)}"
+        return False, f"outside active_time_intervals {', '.join(_closed(each, at) for each in active)}"
     muting = [interval for interval in mute if is_active(interval, at)]
     if muting:
         return False, f"inside mute_time_intervals {_names(muting)}"
@@ -175,24 +196,37 @@ def _names(intervals: Sequence[TimeInterval]) -> str:
     return ", ".join(interval.name for interval in intervals)
 
 
-def _contains(window: Window, at: datetime) -> bool:
+def _closed(interval: TimeInterval, at: datetime) -> str:
+    """Return the name of an interval that is not active, and whether that is for a holiday."""
+    is_holiday = any(_contains(window, None, at) for window in interval.time_intervals)
+    return f"{interval.name} (a holiday)" if is_holiday else interval.name
+
+
+def _contains(window: Window, holidays: Holidays | None, at: datetime) -> bool:
     local = at.astimezone(window.zone)
-    minute = local.hour * 60 + local.minute
-    return any(start <= minute < end for start, end in window.stretches) and _has_day(window, local)
+    today, minute = local.date(), local.hour * 60 + local.minute
+    if _has_minute(window, minute) and has_day(window, holidays, today):
+        return True
+    return _has_minute(window, minute + MIDNIGHT) and has_day(window, holidays, today - DAY)
 
 
-def _has_day(window: Window, day: date) -> bool:
+def _has_minute(window: Window, minute: int) -> bool:
+    return any(start <= minute < end for start, end in window.stretches)
+
+
+def has_day(window: Window, holidays: Holidays | None, day: date) -> bool:
     """Return whether the local day satisfies everything but the time of day."""
     return (
         _within(day.isoweekday() % 7, window.weekdays)
         and _within(day.month, window.months)
         and _within(day.year, window.years)
         and (window.days_of_month is None or _has_day_of_month(window.days_of_month, day))
+        and not (holidays is not None and holidays.includes(day))
     )
 
 
 def _within(value: int, spans: tuple[Span, ...] | None) -> bool:
-    return spans is None or any(span.first <= value <= span.last for span in spans)
+    return spans is None or any(span.includes(value) for span in spans)
 
 
 def _has_day_of_month(spans: tuple[Span, ...], day: date) -> bool:
@@ -219,39 +253,43 @@ def _stays_closed(active: Sequence[TimeInterval], mute: Sequence[TimeInterval], 
 
 
 def _all_day(interval: TimeInterval, day: datetime) -> bool:
-    return any(_fills(window, day) for window in interval.time_intervals)
+    return any(_fills(window, interval.holidays, day) for window in interval.time_intervals)
 
 
 def _no_time(interval: TimeInterval, day: datetime) -> bool:
-    return not any(_touches(window, day) for window in interval.time_intervals)
+    return not any(_touches(window, interval.holidays, day) for window in interval.time_intervals)
 
 
 def _local_days(window: Window, day: datetime) -> list[date]:
-    """Return the local dates that a UTC day can touch."""
+    """Return the local dates that a UTC day can touch, and the one before where a night goes on from it."""
     zone = window.zone
     first, last = day.astimezone(zone).date(), (day + DAY).astimezone(zone).date()
+    if window.is_overnight:
+        first -= DAY
     return [first + DAY * number for number in range((last - first).days + 1)]
 
 
-def _fills(window: Window, day: datetime) -> bool:
+def _fills(window: Window, holidays: Holidays | None, day: datetime) -> bool:
     whole = window.stretches == WHOLE_DAY
-    return whole and all(_has_day(window, each) for each in _local_days(window, day))
+    return whole and all(has_day(window, holidays, each) for each in _local_days(window, day))
 
 
-def _touches(window: Window, day: datetime) -> bool:
-    return bool(window.stretches) and any(_has_day(window, each) for each in _local_days(window, day))
+def _touches(window: Window, holidays: Holidays | None, day: datetime) -> bool:
+    return bool(window.stretches) and any(
+        has_day(window, holidays, each) for each in _local_days(window, day)
+    )
 
 
 def _instants(intervals: Sequence[TimeInterval], day: datetime) -> list[datetime]:
-    """Return every instant of the UTC day, and some around it, at which an interval might change."""
+    """Return every instant of the UTC day, both of its ends included, at which an interval might change."""
     found: set[datetime] = set()
     for interval in intervals:
         for window in interval.time_intervals:
-            shifts = set(_clock_shift(window.zone, day))
+            shifts = set(clock_shift(window.zone, day))
             found |= shifts
             # When clocks go back, the same wall time comes twice.
             found.update(_boundaries(window, day, folds=(0, 1) if shifts else (0,)))
-    return sorted(found)
+    return sorted(instant for instant in found if day <= instant <= day + DAY)
 
 
 def _boundaries(window: Window, day: datetime, folds: Sequence[int]) -> Iterator[datetime]:
@@ -264,7 +302,7 @@ def _boundaries(window: Window, day: datetime, folds: Sequence[int]) -> Iterator
                 yield wall.astimezone(UTC)
 
 
-def _clock_shift(zone: tzinfo, day: datetime) -> Iterator[datetime]:
+def clock_shift(zone: tzinfo, day: datetime) -> Iterator[datetime]:
     """Yield the instant of the UTC day at which the zone's clocks are changed, if there is one."""
     before, after = day, day + DAY
     offset = before.astimezone(zone).utcoffset()

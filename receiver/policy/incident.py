@@ -76,6 +76,7 @@ class Reason(StrEnum):
     SNOOZED = "snoozed"  # a person wants quiet for a while
     SNOOZE_OVER = "snooze_over"  # the quiet is over, and it still fires
     REPEAT_DUE = "repeat_due"  # still triggered, a reminder is due
+    HEALED = "healed"  # it came and went outside the hours of its route
     FALLBACK = "fallback"  # another destination could not be reached
 
 
@@ -116,4 +117,4 @@ class MessageEvent(StrEnum):
     TRIGGERED = "triggered"  # it fires and nobody is on it
     ACKNOWLEDGED = "acknowledged"  # somebody is on it
     RESOLVED = "resolved"  # it is over
-    DIGEST = "digest"  # many incidents at once, in a storm
+    DIGEST = "digest"  # many incidents at once: in a storm, or what came and went outside hours

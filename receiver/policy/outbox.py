@@ -37,6 +37,10 @@ IMMEDIATE = {  # what does not wait for group_interval
     Reason.FALLBACK,
 }
 SAID_ALREADY = "an earlier message already said it"
+UNTOLD = "resolved before it went out"
+UPDATES = {  # of interest only to who was told before
+    *(Reason.SOME_RESOLVED, Reason.ALL_RESOLVED, Reason.NOTE, Reason.ACKNOWLEDGED, Reason.SNOOZED),
+}
 PAGES = {
     *(Reason.FIRST, Reason.REPEAT_DUE, Reason.NEW_ALERTS, Reason.REOPENED, Reason.FLAPPING),
     *(Reason.ESCALATED, Reason.SNOOZE_OVER, Reason.LAPSED),
@@ -87,6 +91,7 @@ class Wait:
 
     until: datetime
     why: str
+    reason: Reason | None = None  # what it then is told for; None: the same as now
 
 
 def verdict(
@@ -101,7 +106,7 @@ def verdict(
         return Send(MessageEvent.TRIGGERED if state is State.TRIGGERED else MessageEvent.ACKNOWLEDGED)
     if state is State.RESOLVED:
         if not told and reason is not Reason.FLAPPING:  # that will be back, and is kept quiet then
-            return Withdraw("resolved before it went out")
+            return Send(MessageEvent.DIGEST) if reason is Reason.HEALED else Withdraw(UNTOLD)
         if told and not send_resolved:
             return Withdraw("send_resolved is false")
     asks_again = reason is Reason.REPEAT_DUE or (reason in ASKS_AGAIN and state is State.TRIGGERED)

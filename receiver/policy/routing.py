@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from receiver.policy.break_through import BreakThrough
 from receiver.policy.durations import Duration
 from receiver.policy.matching import (
     LabelPatterns,
@@ -66,7 +67,9 @@ class Route(Record):
     mute_time_intervals: tuple[str, ...] = ()
     active_time_intervals: tuple[str, ...] = ()
     outside: Outside = "defer"  # silence outside hours is a page that comes later, not one that is lost
-    break_through: str = "critical"  # this severity does not wait for opening hours
+    break_through: Annotated[BreakThrough, Field(json_schema_extra={"default": "critical"})] = (
+        BreakThrough()
+    )  # what does not wait for opening hours
     labels: LabelValues = Field(default_factory=dict)  # Alertmanager 0.34: said about the route, not matched
 
 
@@ -99,7 +102,7 @@ class Node:
     mute_time_intervals: tuple[str, ...]
     active_time_intervals: tuple[str, ...]
     outside: Outside
-    break_through: str
+    break_through: BreakThrough
     labels: Labels
     matchers: tuple[Matcher, ...]
     continue_: bool

@@ -27,10 +27,16 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 
 
 class Span(NamedTuple):
-    """A range that contains both of its ends."""
+    """A range that contains both of its ends; weekdays that end before they begin go on over the weekend."""
 
     first: int
     last: int
+
+    def includes(self, value: int) -> bool:
+        """Return whether the value is in it."""
+        if self.first <= self.last:
+            return self.first <= value <= self.last
+        return value >= self.first or value <= self.last
 
 
 def _ends(value: object) -> tuple[str, str]:
@@ -75,7 +81,7 @@ def _span(value: object, read: Callable[[str], int]) -> Span:
 
 
 def _weekday_span(value: object) -> Span:
-    return _span(value, _weekday)
+    return Span(*map(_weekday, _ends(value)))
 
 
 def _month_span(value: object) -> Span:

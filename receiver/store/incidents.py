@@ -84,8 +84,11 @@ def incidents(db: Connection, ids: Sequence[int]) -> list[Row]:
     return HELD.rows(db, ids=possible) if possible else []
 
 
+SHORT = (
+    *("id", "state", "severity", "revision", "source", "firing", "truncated", "started_at", "reopened_at"),
+)
 DECIDING = Prepared(
-    select(*(INCIDENT.c[name] for name in ("id", "state", "severity", "revision", "source")))
+    select(*(INCIDENT.c[name] for name in SHORT))
     .where(INCIDENT.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(INCIDENT.c.id)
     .with_for_update()

@@ -166,6 +166,10 @@ TO_PROBE = (
     .order_by(NOTIFICATION.c.urgent.desc(), NOTIFICATION.c.attempts, NOTIFICATION.c.due_at)
     .limit(1)
 )
+HEALED = _longest_due_first(
+    NOTIFICATION.c.reason == Reason.HEALED,
+    NOTIFICATION.c.destination.in_(bindparam("among", expanding=True)),
+)
 AWAITED = DUE.with_only_columns(NOTIFICATION.c.destination).distinct().where(
     NOTIFICATION.c.destination.in_(bindparam("among", expanding=True))
 )  # fmt: skip
@@ -228,6 +232,11 @@ def due_to(
     """Return the ids of what waits for one destination and is not urgent, the longest due first."""
     found = _held_of(db, TO_ONE, now=now, destination=destination, limit=limit, taken=list(taken))
     return [id_ for id_, _ in found]
+
+
+def healed(db: Connection, now: datetime, among: Collection[str], *, limit: int) -> list[int]:
+    """Return the ids of what came and went outside hours, and is due to be told to these destinations."""
+    return [id_ for id_, _ in _held(db, HEALED, now=now, among=sorted(among), limit=limit)]
 
 
 # Whoever held it and never said how it ended may have sent it: that counts as an attempt.

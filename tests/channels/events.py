@@ -179,6 +179,19 @@ def _storm() -> list[Row]:
     ]
 
 
+def _night() -> list[Row]:
+    """Return what came and went in a night."""
+    over = {"state": "resolved", "firing": 0}
+    disk = {"alertname": "DiskWillFill", "instance": "node-7", "severity": "warning"}
+    slow = {"alertname": "HighLatency", "service": "search", "severity": "warning"}
+    cert = {"alertname": "CertificateExpires", "service": "shop", "severity": "info"}
+    return [
+        _incident(1061, [_alert(disk, {}, at(1, 5))], **over, resolved_at=at(1, 50)),
+        _incident(1063, [_alert(slow, {}, at(3, 20))], **over, resolved_at=at(3, 31)),
+        _incident(1066, [_alert(cert, {}, at(4, 2))], **over, resolved_at=at(5, 2)),
+    ]
+
+
 EVENTS: dict[str, Told] = {
     "triggered": Told(MessageEvent.TRIGGERED, Reason.FIRST, _incident(1042, TWO), TWO, 5001, is_first=True),
     "escalated": Told(MessageEvent.TRIGGERED, Reason.ESCALATED, _incident(1042, TWO), TWO, 5002),
@@ -202,6 +215,7 @@ EVENTS: dict[str, Told] = {
         is_first=True,
     ),
     "digest": Told(MessageEvent.DIGEST, Reason.FIRST, _storm()[0], [], 5007, is_first=True),
+    "healed": Told(MessageEvent.DIGEST, Reason.HEALED, _night()[0], [], 5008, is_first=True),
 }
 
 
@@ -210,7 +224,8 @@ def facts_of(name: str, **changes: Any) -> dict[str, Any]:
     told = EVENTS[name]
     owed: Row = {"reason": told.reason, "receiver": "payments", "route": "critical", "fallback_for": None}
     if told.event is MessageEvent.DIGEST:
-        return digest_facts(_storm(), owed, base_url=BASE, count=23) | changes
+        members, count = (_night(), None) if told.reason is Reason.HEALED else (_storm(), 23)
+        return digest_facts(members, owed, base_url=BASE, count=count) | changes
     links = {
         verb: f"{BASE}/answer/{verb}-{told.incident['id']}-c2lnbmVk"
         for verb in ("acknowledge", "unacknowledge", "resolve", "snooze")

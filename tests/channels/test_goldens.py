@@ -11,7 +11,10 @@ from receiver.channels.webhook import body
 from tests.channels.events import EVENTS, GOLDENS, as_message, check_golden, facts_of
 from tests.fakes.facts import a_digest, some_facts
 
-ONE_BY_ONE = [name for name in EVENTS if name != "digest"]  # programs, and the console, hear of one at a time
+DIGESTS = {"digest", "healed"}
+ONE_BY_ONE = [
+    name for name in EVENTS if name not in DIGESTS
+]  # programs, and the console, hear of one at a time
 
 
 def occasions(kind: str) -> list[str]:
@@ -70,12 +73,13 @@ def test_the_first_line_says_how_bad_and_what_and_where(kind, name):
     mark, what = {
         "drill": ("[DRILL]", "Drill"),
         "digest": ("🔥 23 incidents", "PostgresReplicationLag"),
+        "healed": ("✅ 3 incidents came and went while you were away", "DiskWillFill"),
         "acknowledged": ("👀 Acknowledged by ana", "KubePodCrashLooping"),
         "resolved": ("✅ Resolved", "KubePodCrashLooping"),
     }.get(name, ("🔥 CRITICAL", "KubePodCrashLooping"))
     assert title.startswith(mark)
     assert what in title
-    assert name in {"drill", "digest"} or "payments, prod-eu" in title
+    assert name in {"drill", *DIGESTS} or "payments, prod-eu" in title
 
 
 def test_the_pictures_of_the_documents_can_be_made():

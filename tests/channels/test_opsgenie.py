@@ -29,7 +29,7 @@ from tests.fakes.opsgenie import JSM, KEY, FakeOpsgenie
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "opsgenie"
 ALERTMANAGER = json.loads((FIXTURES / "alertmanager.json").read_text())
 CONFIG = OpsgenieConfig(api_key=KEY)
-TOLD = [name for name in EVENTS if name != "digest"]
+TOLD = [name for name in EVENTS if name not in {"digest", "healed"}]
 ACKNOWLEDGED, RESOLVED, TRIGGERED = MessageEvent.ACKNOWLEDGED, MessageEvent.RESOLVED, MessageEvent.TRIGGERED
 FIRST = a_message()
 TAKEN = a_message(event=ACKNOWLEDGED, reason=Reason.ACKNOWLEDGED)

@@ -39,7 +39,7 @@ SIGNATURES = json.loads((FIXTURES / "signatures.json").read_text())
 
 CONFIG = PagerDutyConfig(routing_key=KEY, webhook_secret=WEBHOOK_SECRET)
 TOLD = [
-    name for name in EVENTS if name != "digest"
+    name for name in EVENTS if name not in {"digest", "healed"}
 ]  # a digest is for people; each incident is sent on its own
 ACKNOWLEDGED, RESOLVED, TRIGGERED = MessageEvent.ACKNOWLEDGED, MessageEvent.RESOLVED, MessageEvent.TRIGGERED
 

@@ -103,6 +103,102 @@ def test_a_time_interval_that_never_comes_is_pointed_out(warnings, window, is_op
     assert found == ([] if is_open else [expected])
 
 
+def intervals(windows, more=""):
+    """A file with one interval in line 4."""
+    return (
+        tree().replace("  routes:\n", "")
+        + f"time_intervals: [{{name: t, time_intervals: [{windows}]{more}}}]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("windows", "is_pointless"),
+    [
+        pytest.param("{}", True, id="a window without limits"),
+        pytest.param('{weekdays: ["monday:saturday"]}', False, id="every day but Sunday"),
+        pytest.param('{weekdays: ["monday:sunday"]}', True, id="every day"),
+        pytest.param('{times: [{start_time: "06:00", end_time: "05:59"}]}', False, id="all but a minute"),
+    ],
+)
+def test_a_time_interval_that_is_always_active_is_pointed_out(warnings, windows, is_pointless):
+    found = warnings(intervals(windows))
+
+    expected = '4:18: time_intervals[0]: warning: the time interval "t" is always active; name none, or correct its fields'
+    assert found == ([expected] if is_pointless else [])
+
+
+@pytest.mark.parametrize(
+    ("holidays", "said"),
+    [
+        pytest.param('dates: ["2026-12-24"]', "the last of these holidays is 2026-12-24; add those that follow", id="in a month"),
+        pytest.param('dates: ["2027-02-17"]', "the last of these holidays is 2027-02-17; add those that follow", id="in 89 days"),
+        pytest.param('dates: ["2027-02-18"]', None, id="in 90 days"),
+        pytest.param('dates: ["2020-12-24"]', "these holidays are long over; add those that follow", id="years ago"),
+        pytest.param('country: US, dates: ["2026-12-24"]', None, id="a country goes on"),
+        pytest.param("calendar_file: once.ics", "the last of these holidays is 2026-12-25; add those that follow", id="a calendar that ends"),
+        pytest.param("calendar_file: yearly.ics", None, id="a calendar that goes on"),
+    ],
+)  # fmt: skip
+def test_holidays_that_run_out_are_pointed_out(warnings, tmp_path, holidays, said):
+    event = "BEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20261225\r\n"
+    for name, rule in (("once.ics", ""), ("yearly.ics", "RRULE:FREQ=YEARLY\r\n")):
+        text = f"BEGIN:VCALENDAR\r\n{event}{rule}END:VEVENT\r\nEND:VCALENDAR\r\n"
+        (tmp_path / name).write_bytes(text.encode())
+
+    found = warnings(intervals("{weekdays: [monday]}", f", holidays: {{{holidays}}}"))
+
+    expected = [f"4:78: time_intervals[0].holidays: warning: {said}"]
+    assert found == (expected if said else [])
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "location", "said"),
+    [
+        pytest.param("09:00", "17:00", "Europe/Berlin", [], id="far from any change"),
+        pytest.param("02:00", "03:00", "Europe/Berlin", [], id="just as the clocks are changed"),
+        pytest.param("02:30", "03:30", "Asia/Kolkata", [], id="where they never are"),
+        pytest.param(
+            "02:30", "04:00", "Europe/Berlin",
+            [
+                "on 2027-03-28 the clocks of Europe/Berlin skip 02:00 to 03:00, where 02:30 is; that day it is active 01:00 to 02:00 UTC",
+                "on 2027-10-31 the clocks of Europe/Berlin show twice 02:00 to 03:00, where 02:30 is; that day it is active 00:30 to 01:00, 01:30 to 03:00 UTC",
+            ],
+            id="a start inside",
+        ),
+        pytest.param(
+            "02:15", "02:45", "Europe/Berlin",
+            [
+                "on 2027-03-28 the clocks of Europe/Berlin skip 02:00 to 03:00, where 02:15 and 02:45 are; that day it is active at no time",
+                "on 2027-10-31 the clocks of Europe/Berlin show twice 02:00 to 03:00, where 02:15 and 02:45 are; that day it is active 00:15 to 00:45, 01:15 to 01:45 UTC",
+            ],
+            id="both inside",
+        ),
+        pytest.param(
+            "22:00", "02:15", "Australia/Lord_Howe",
+            [
+                "on 2027-10-03 the clocks of Australia/Lord_Howe skip 02:00 to 02:30, where 02:15 is",
+            ],
+            id="half an hour, in the south, at the end of a night",
+        ),
+    ],
+)  # fmt: skip
+def test_a_boundary_that_a_change_of_the_clocks_touches_is_pointed_out(warnings, start, end, location, said):
+    times = f'{{times: [{{start_time: "{start}", end_time: "{end}"}}], location: {location}}}'
+
+    found = warnings(intervals(times))
+
+    assert len(found) == len(said)
+    for line, words in zip(found, said, strict=True):
+        assert words in line, line
+        assert line.startswith("4:45: time_intervals[0].time_intervals[0]: warning: on ")
+
+
+def test_a_day_without_the_interval_is_not_pointed_out(warnings):
+    times = '{times: [{start_time: "02:30", end_time: "04:00"}], location: Europe/Berlin, weekdays: ["monday:friday"]}'
+
+    assert warnings(intervals(times)) == []
+
+
 def test_a_receiver_without_destinations_reaches_nobody(warnings):
     found = warnings("receivers: [{name: ops}]\nroute: {receiver: ops}\n")
 

@@ -1,8 +1,10 @@
 """Time intervals are active when Alertmanager says so, and the next change is exact."""
 
-from datetime import UTC, datetime, timedelta
+import contextlib
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -18,12 +20,22 @@ VALIDATION = table("timeintervals/oracle_validation.json")["cases"]
 # Alertmanager refuses it while it reads YAML; here the configuration loader does.
 READERS_MATTER = {"duplicate key"}
 
+# What Alertmanager refuses and we read, so that a night and a weekend are one entry; whatever it accepts
+# means the same here.
+OVER_MIDNIGHT = {"times '23:00'-'01:00'", "{'start_time': '09:30', 'end_time': '07:41'}"}
+OVER_THE_WEEKEND = {
+    "start day before end day",
+    "weekdays 'friday:monday'",
+    "weekdays 'saturday:sunday'",
+}
+WRAPS = OVER_MIDNIGHT | OVER_THE_WEEKEND
+
 # Upstream this is a Go value that no YAML can express; the table's YAML has the same instants in two spans.
 UNWRITABLE = {"out of bound days are clamped to month boundaries"}
 
 
-def interval(windows, name="hours"):
-    return TimeInterval.model_validate({"name": name, "time_intervals": windows})
+def interval(windows, name="hours", **more):
+    return TimeInterval.model_validate({"name": name, "time_intervals": windows, **more})
 
 
 def read(row):
@@ -72,14 +84,17 @@ def test_an_interval_is_read_and_active_as_in_alertmanager(row):
     assert parsed == row["parsed"] or row["name"] in UNWRITABLE
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=row["name"]) for row in UPSTREAM["invalid"]])
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, id=row["name"]) for row in UPSTREAM["invalid"] if row["name"] not in WRAPS]
+)
 def test_an_interval_that_alertmanagers_own_tests_refuse_is_refused(row):
     with pytest.raises(ValidationError):
         read(row)
 
 
 @pytest.mark.parametrize(
-    "row", [pytest.param(row, id=row["name"]) for row in VALIDATION if row["name"] not in READERS_MATTER]
+    "row",
+    [pytest.param(row, id=row["name"]) for row in VALIDATION if row["name"] not in READERS_MATTER | WRAPS],
 )
 def test_an_interval_is_accepted_or_refused_as_in_alertmanager(row):
     if row["accepted"]:
@@ -91,7 +106,26 @@ def test_an_interval_is_accepted_or_refused_as_in_alertmanager(row):
         read(row)
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=row["yaml"]) for row in UPSTREAM["time_ranges"]])
+def test_what_alertmanager_refuses_and_we_read_is_all_listed():
+    refused = {
+        **{row["name"]: row["yaml"] for row in UPSTREAM["invalid"]},
+        **{row["name"]: row["yaml"] for row in VALIDATION if not row["accepted"]},
+        **{row["yaml"]: f"- times: [{row['yaml']}]" for row in UPSTREAM["time_ranges"] if not row["valid"]},
+    }
+
+    read_here = set()
+    for name, text in refused.items():
+        with contextlib.suppress(ValidationError, yaml.YAMLError):
+            interval(texts(text))
+            read_here.add(name)
+
+    assert read_here == WRAPS | READERS_MATTER
+
+
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, id=row["yaml"]) for row in UPSTREAM["time_ranges"] if row["yaml"] not in WRAPS],
+)
 def test_a_time_range_is_read_or_refused_as_in_alertmanager(row):
     written = texts(row["yaml"])
     if not row["valid"]:
@@ -119,6 +153,7 @@ def test_several_intervals_mute_as_in_alertmanager(row):
 
 OFFICE = {"times": [{"start_time": "09:00", "end_time": "17:00"}], "weekdays": ["monday:friday"]}
 NIGHT = {"times": [{"start_time": "02:15", "end_time": "02:45"}]}
+OVERNIGHT = {"times": [{"start_time": "22:00", "end_time": "06:00"}]}
 
 
 def night_in(zone):
@@ -251,6 +286,15 @@ def test_the_next_change_is_found(windows, after, wanted):
             interval(
                 [{"times": [{"start_time": "02:30", "end_time": "04:00"}], "location": "Europe/Berlin"}]
             ),
+            "2026-03-28T03:00:00Z",
+            "2026-03-29T12:00:00Z",
+            ["2026-03-29T01:00:00", "2026-03-29T02:00:00"],
+            id="also when asked the day before",
+        ),
+        pytest.param(
+            interval(
+                [{"times": [{"start_time": "02:30", "end_time": "04:00"}], "location": "Europe/Berlin"}]
+            ),
             "2026-10-25T00:00:00Z",
             "2026-10-25T12:00:00Z",
             ["2026-10-25T00:30:00", "2026-10-25T01:00:00", "2026-10-25T01:30:00", "2026-10-25T03:00:00"],
@@ -292,13 +336,187 @@ def test_changes_of_the_clock_are_respected(found, after, until, wanted):
     assert changes(found, after, until) == wanted
 
 
-ZONES = st.sampled_from(
-    ["UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Havana"]
-)
+@pytest.mark.parametrize(
+    ("windows", "after", "until", "wanted"),
+    [
+        pytest.param(
+            [OVERNIGHT],
+            "2026-03-02T12:00:00Z",
+            "2026-03-04T12:00:00Z",
+            ["2026-03-02T22:00:00", "2026-03-03T06:00:00", "2026-03-03T22:00:00", "2026-03-04T06:00:00"],
+            id="a night is one entry",
+        ),
+        pytest.param(
+            [OVERNIGHT | {"weekdays": ["friday"]}],
+            "2026-03-02T00:00:00Z",
+            "2026-03-09T00:00:00Z",
+            ["2026-03-06T22:00:00", "2026-03-07T06:00:00"],
+            id="it belongs to the day on which it starts",
+        ),
+        pytest.param(
+            [OVERNIGHT | {"days_of_month": ["-1"], "months": ["february"]}],
+            "2026-02-01T00:00:00Z",
+            "2026-04-01T00:00:00Z",
+            ["2026-02-28T22:00:00", "2026-03-01T06:00:00"],
+            id="and to that day's month",
+        ),
+        pytest.param(
+            [OVERNIGHT | {"years": ["2026"]}],
+            "2026-12-31T12:00:00Z",
+            "2027-02-01T00:00:00Z",
+            ["2026-12-31T22:00:00", "2027-01-01T06:00:00"],
+            id="and to that day's year",
+        ),
+        pytest.param(
+            [{"times": [{"start_time": "18:00", "end_time": "00:00"}]}],
+            "2026-03-02T12:00:00Z",
+            "2026-03-03T12:00:00Z",
+            ["2026-03-02T18:00:00", "2026-03-03T00:00:00"],
+            id="it may end at midnight",
+        ),
+        pytest.param(
+            [{"times": [{"start_time": "22:00", "end_time": "06:00"}, {"start_time": "05:00", "end_time": "08:00"}]}],
+            "2026-03-02T12:00:00Z",
+            "2026-03-03T12:00:00Z",
+            ["2026-03-02T22:00:00", "2026-03-03T08:00:00"],
+            id="it overlaps with the morning",
+        ),
+        pytest.param(
+            [{"times": [{"start_time": "22:00", "end_time": "06:00"}, {"start_time": "06:00", "end_time": "22:00"}]}],
+            "2026-03-02T12:00:00Z",
+            "2026-03-09T12:00:00Z",
+            [],
+            id="a night and a day are all the time there is",
+        ),
+        pytest.param(
+            [{"weekdays": ["friday:monday"]}],
+            "2026-03-02T12:00:00Z",
+            "2026-03-11T12:00:00Z",
+            ["2026-03-03T00:00:00", "2026-03-06T00:00:00", "2026-03-10T00:00:00"],
+            id="a long weekend is one entry",
+        ),
+        pytest.param(
+            [{"weekdays": ["saturday:sunday"]}],
+            "2026-03-02T12:00:00Z",
+            "2026-03-11T12:00:00Z",
+            ["2026-03-07T00:00:00", "2026-03-09T00:00:00"],
+            id="a weekend is one entry",
+        ),
+        pytest.param(
+            [OVERNIGHT | {"weekdays": ["saturday:sunday"], "location": "America/New_York"}],
+            "2026-03-02T12:00:00Z",
+            "2026-03-11T12:00:00Z",
+            ["2026-03-08T03:00:00", "2026-03-08T10:00:00", "2026-03-09T02:00:00", "2026-03-09T10:00:00"],
+            id="a night in which the clocks skip an hour is shorter",
+        ),
+        pytest.param(
+            [OVERNIGHT | {"location": "Australia/Lord_Howe"}],
+            "2026-04-04T00:00:00Z",
+            "2026-04-05T00:00:00Z",
+            ["2026-04-04T11:00:00", "2026-04-04T19:30:00"],
+            id="one in which they show half an hour twice is longer",
+        ),
+        pytest.param(
+            [OVERNIGHT | {"location": "America/Santiago"}],
+            "2026-04-04T12:00:00Z",
+            "2026-04-05T12:00:00Z",
+            ["2026-04-05T01:00:00", "2026-04-05T10:00:00"],
+            id="clocks that go back at midnight, in the south",
+        ),
+        pytest.param(
+            [OVERNIGHT | {"location": "America/Santiago"}],
+            "2026-09-05T12:00:00Z",
+            "2026-09-06T12:00:00Z",
+            ["2026-09-06T02:00:00", "2026-09-06T09:00:00"],
+            id="clocks that skip midnight, in the south",
+        ),
+        pytest.param(
+            [OVERNIGHT | {"location": "Asia/Kolkata"}],
+            "2026-03-29T12:00:00Z",
+            "2026-03-30T12:00:00Z",
+            ["2026-03-29T16:30:00", "2026-03-30T00:30:00"],
+            id="a zone whose clocks are never changed",
+        ),
+    ],
+)  # fmt: skip
+def test_nights_and_weekends_are_one_entry(windows, after, until, wanted):
+    assert changes(interval(windows), after, until) == wanted
+
+
+@pytest.mark.parametrize(
+    ("windows", "holidays", "after", "until", "wanted"),
+    [
+        pytest.param(
+            [OFFICE], {"dates": ["2026-03-03"]}, "2026-03-02T12:00:00Z", "2026-03-04T12:00:00Z",
+            ["2026-03-02T17:00:00", "2026-03-04T09:00:00"],
+            id="a day that is named",
+        ),
+        pytest.param(
+            [OFFICE | {"location": "America/New_York"}],
+            {"country": "US"},
+            "2026-07-02T12:00:00Z",
+            "2026-07-06T15:00:00Z",
+            ["2026-07-02T13:00:00", "2026-07-02T21:00:00", "2026-07-06T13:00:00"],
+            id="a holiday on Saturday is kept on Friday",
+        ),
+        pytest.param(
+            [OFFICE],
+            {"country": "DE", "subdivision": "BY"},
+            "2027-11-01T00:00:00Z",
+            "2027-11-02T12:00:00Z",
+            ["2027-11-02T09:00:00"],
+            id="a holiday of a part of a country",
+        ),
+        pytest.param(
+            [OFFICE],
+            {"country": "DE", "subdivision": "BE"},
+            "2027-11-01T00:00:00Z",
+            "2027-11-01T12:00:00Z",
+            ["2027-11-01T09:00:00"],
+            id="that the other parts do not have",
+        ),
+        pytest.param(
+            [{}], {"country": "US"}, "2063-12-24T12:00:00Z", "2063-12-27T00:00:00Z",
+            ["2063-12-25T00:00:00", "2063-12-26T00:00:00"],
+            id="far ahead, and all day",
+        ),
+        pytest.param(
+            [{"location": "Asia/Tokyo"}, {"location": "America/New_York"}], {"dates": ["2026-03-03"]},
+            "2026-03-01T00:00:00Z", "2026-03-06T00:00:00Z",
+            ["2026-03-03T05:00:00", "2026-03-03T15:00:00"],
+            id="the day is that of each window's location",
+        ),
+        pytest.param(
+            [OVERNIGHT], {"dates": ["2026-03-03"]}, "2026-03-02T12:00:00Z", "2026-03-05T12:00:00Z",
+            ["2026-03-02T22:00:00", "2026-03-03T06:00:00", "2026-03-04T22:00:00", "2026-03-05T06:00:00"],
+            id="a night counts for the day on which it starts",
+        ),
+        pytest.param(
+            [{"days_of_month": ["3"], "months": ["march"]}], {"dates": ["2026-03-03", "2027-03-03"]},
+            "2026-01-01T00:00:00Z", "2028-06-01T00:00:00Z",
+            ["2028-03-03T00:00:00", "2028-03-04T00:00:00"],
+            id="it opens years later",
+        ),
+        pytest.param(
+            [{"location": "Australia/Lord_Howe"}], {"dates": ["2026-04-05"]},
+            "2026-04-01T00:00:00Z", "2026-04-09T00:00:00Z",
+            ["2026-04-04T13:00:00", "2026-04-05T13:30:00"],
+            id="a holiday on which the clocks go back is longer",
+        ),
+    ],
+)  # fmt: skip
+def test_holidays_are_never_inside_the_interval(windows, holidays, after, until, wanted):
+    assert changes(interval(windows, holidays=holidays), after, until) == wanted
+
+
+ZONES = st.sampled_from([
+    *("UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Havana"),
+    *("America/Santiago", "Asia/Kolkata"),
+])  # fmt: skip
 MINUTES = st.integers(0, 24 * 60)
 TIMES = (
-    st.tuples(MINUTES, MINUTES)
-    .filter(lambda ends: ends[0] < ends[1])
+    st.tuples(MINUTES.filter(lambda start: start < 24 * 60), MINUTES)
+    .filter(lambda ends: ends[0] != ends[1])
     .map(
         lambda ends: {
             name: f"{end // 60:02}:{end % 60:02}"
@@ -310,7 +528,9 @@ WINDOWS = st.fixed_dictionaries(
     {"location": ZONES},
     optional={
         "times": st.lists(TIMES, max_size=2),
-        "weekdays": st.lists(st.sampled_from(["monday:friday", "saturday", "sunday", "tuesday"]), max_size=2),
+        "weekdays": st.lists(
+            st.sampled_from(["monday:friday", "saturday:monday", "sunday", "tuesday"]), max_size=2
+        ),
         "days_of_month": st.lists(st.sampled_from(["1:15", "-1", "29:31", "-7:-3"]), max_size=2),
         "months": st.lists(st.sampled_from(["march:april", "10", "february"]), max_size=2),
     },
@@ -318,11 +538,21 @@ WINDOWS = st.fixed_dictionaries(
 INSTANTS = st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))  # noqa: DTZ001 - aware below
 
 
+@st.composite
+def intervals_and_instants(draw, most=2):
+    """Some interval, perhaps with holidays, and an instant that is often close to one of these."""
+    days = draw(st.lists(st.dates(date(2024, 1, 1), date(2027, 1, 1)), max_size=3))
+    near = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in days]
+    some_hours = st.integers(-50, 50).map(lambda number: timedelta(hours=number))
+    at = draw(st.one_of(INSTANTS, *(some_hours.map(near[n].__add__) for n in range(len(near)))))
+    holidays = {"holidays": {"dates": days}} if days else {}
+    return interval(draw(st.lists(WINDOWS, max_size=most)), **holidays), at
+
+
 @settings(deadline=None)  # busy machines take longer, not wrong turns
-@given(
-    st.lists(WINDOWS, max_size=2).map(interval), INSTANTS, st.lists(st.floats(0, 1), min_size=5, max_size=5)
-)
-def test_an_interval_stays_as_it_is_until_the_next_change_and_then_differs(found, after, parts):
+@given(intervals_and_instants(), st.lists(st.floats(0, 1), min_size=5, max_size=5))
+def test_an_interval_stays_as_it_is_until_the_next_change_and_then_differs(question, parts):
+    found, after = question
     now = is_active(found, after)
     change = next_change(found, after)
     end = change or after + HORIZON
@@ -337,8 +567,9 @@ def test_an_interval_stays_as_it_is_until_the_next_change_and_then_differs(found
 
 
 @settings(deadline=None)  # busy machines take longer, not wrong turns
-@given(st.lists(WINDOWS, max_size=2).map(interval), INSTANTS)
-def test_no_change_is_missed_within_two_days(found, after):
+@given(intervals_and_instants())
+def test_no_change_is_missed_within_two_days(question):
+    found, after = question
     now = is_active(found, after)
     start = after.replace(second=0, microsecond=0)
     later = (start + timedelta(minutes=number) for number in range(1, 2 * 24 * 60))
@@ -370,6 +601,13 @@ DAY_SHIFT, WEEKEND = interval([OFFICE], "office"), interval([{"weekdays": ["satu
         ),
         pytest.param(
             [DAY_SHIFT, WEEKEND], [], "2026-03-07T18:00:00Z", (True, "open"), id="inside one of two"
+        ),
+        pytest.param(
+            [WEEKEND, interval([OFFICE], "office", holidays={"dates": ["2026-03-02"]})],
+            [],
+            "2026-03-02T10:00:00Z",
+            (False, "outside active_time_intervals weekend, office (a holiday)"),
+            id="a holiday is said to be one",
         ),
         pytest.param(
             [DAY_SHIFT, WEEKEND],
@@ -434,8 +672,9 @@ def test_the_opening_time_is_the_first_instant_at_which_nothing_forbids(active, 
 
 
 @settings(deadline=None)  # busy machines take longer, not wrong turns
-@given(st.lists(WINDOWS, max_size=2).map(interval), st.lists(WINDOWS, max_size=1).map(interval), INSTANTS)
-def test_a_route_is_closed_until_it_opens(active, mute, after):
+@given(intervals_and_instants(), st.lists(WINDOWS, max_size=1).map(interval))
+def test_a_route_is_closed_until_it_opens(question, mute):
+    active, after = question
     opens = opens_at([active], [mute], after)
 
     assert opens is None or is_open([active], [mute], opens)[0]
@@ -455,7 +694,7 @@ def test_a_route_is_closed_until_it_opens(active, mute, after):
             {"weekdays": ["funday"]}, "is not a weekday; write its English name", id="a weekday that is none"
         ),
         pytest.param(
-            {"weekdays": ["friday:monday"]}, "write two ranges instead", id="a range over the weekend"
+            {"months": ["december:january"]}, "write two ranges instead", id="a range over the year's end"
         ),
         pytest.param({"weekdays": [True]}, "is not a range; write text", id="a truth value"),
         pytest.param(
@@ -474,9 +713,14 @@ def test_a_route_is_closed_until_it_opens(active, mute, after):
             id="an hour with one digit",
         ),
         pytest.param(
-            {"times": [{"start_time": "22:00", "end_time": "06:00"}]},
-            "over midnight, write two ranges",
-            id="a time over midnight",
+            {"times": [{"start_time": "22:00", "end_time": "22:00"}]},
+            "a whole day is 00:00 to 24:00, and a night such as 22:00 to 06:00",
+            id="a time that ends as it starts",
+        ),
+        pytest.param(
+            {"times": [{"start_time": "24:00", "end_time": "06:00"}]},
+            "is no time at all",
+            id="a time that starts as the day ends",
         ),
         pytest.param(
             {"location": "Mars/Olympus"},

@@ -234,7 +234,7 @@ def test_our_own_defaults_hold_where_nobody_says_anything():
     root = a_tree()
 
     assert (root.group_wait, root.group_interval) == (timedelta(), timedelta(seconds=30))
-    assert (root.repeat_interval, root.outside, root.break_through) == (
+    assert (root.repeat_interval, root.outside, root.break_through.severity) == (
         timedelta(hours=4),
         "defer",
         "critical",
@@ -255,8 +255,8 @@ def test_hours_are_a_nodes_own_and_what_happens_outside_them_is_inherited():
 
     assert (child.active_time_intervals, silent.active_time_intervals) == (("day",), ())
     assert (child.mute_time_intervals, silent.mute_time_intervals) == (("lunch",), ())
-    assert (silent.outside, silent.break_through) == ("drop", "warning")
-    assert (loud.outside, loud.break_through) == ("defer", "page")
+    assert (silent.outside, silent.break_through.severity) == ("drop", "warning")
+    assert (loud.outside, loud.break_through.severity) == ("defer", "page")
 
 
 @pytest.mark.parametrize(
