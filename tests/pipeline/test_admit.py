@@ -63,6 +63,9 @@ def ids(found: Any) -> list[int]:
 def statements(db: Connection) -> list[tuple[str, Any]]:
     """Return what is asked of the database from now on, as a list that grows."""
     heard: list[tuple[str, Any]] = []
+    if db.dialect.name == "sqlite":  # some of it goes past SQLAlchemy
+        db.connection.driver_connection.set_trace_callback(lambda said: heard.append((said, ())))
+        return heard
 
     @event.listens_for(db, "before_cursor_execute")
     def hear(_db: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:

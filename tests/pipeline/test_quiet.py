@@ -4,7 +4,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from receiver.config import parse
 from receiver.pipeline.quiet import Quiet
@@ -14,6 +14,7 @@ from receiver.store import silences, throttles
 from receiver.store.database import connect
 from receiver.store.incidents import INCIDENT
 from receiver.store.outbox import NOTIFICATION
+from tests.pipeline.test_admit import statements
 from tests.postgres import Server
 from tests.store.test_database import INCIDENT_ROW, NOTIFICATION_ROW
 
@@ -31,6 +32,7 @@ CONFIG = parse(
     {},
 )
 ABOUT = {
+    "firing": 1, "truncated": 0, "started_at": NOW, "reopened_at": None, "resolved_at": NOW,
     "id": 1, "state": "triggered", "snoozed_until": None, "severity": "critical", "routes": ["route"],
 }  # fmt: skip
 PAGE = {"reason": "first", "route": "route", "destination": "console stdout"}
@@ -69,7 +71,7 @@ def db(migrated_url):
 def test_pages_and_steps_wait_while_all_that_fires_is_kept_quiet(db, firing, expected):
     quiet = Quiet(db, CONFIG, NOW)
 
-    asked, held = quiet.asks(PAGE, ABOUT, firing), quiet.holds(CONFIG.tree, ABOUT, firing)
+    asked, held = quiet.asks(PAGE, ABOUT, firing, None), quiet.holds(CONFIG.tree, ABOUT, firing)
 
     assert (asked and asked.why) == (held and held.why) == expected
     assert expected is None or asked.until == NOW.replace(minute=0, hour=4) + timedelta(
@@ -79,25 +81,24 @@ def test_pages_and_steps_wait_while_all_that_fires_is_kept_quiet(db, firing, exp
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_what_people_say_is_no_page(db, reason):
-    found = Quiet(db, CONFIG, NOW).asks(PAGE | {"reason": reason}, ABOUT, alerts({"alertname": "a"}))
+    found = Quiet(db, CONFIG, NOW).asks(PAGE | {"reason": reason}, ABOUT, alerts({"alertname": "a"}), None)
 
     is_said = reason in {Reason.ACKNOWLEDGED, Reason.UNACKNOWLEDGED, Reason.SNOOZED, Reason.NOTE}
     assert (found is None) is is_said
 
 
 def test_what_a_person_resolved_is_over_although_alerts_still_fire(db):
-    found = Quiet(db, CONFIG, NOW).asks(PAGE, ABOUT | {"state": "resolved"}, alerts({"alertname": "a"}))
+    found = Quiet(db, CONFIG, NOW).asks(PAGE, ABOUT | {"state": "resolved"}, alerts({"alertname": "a"}), None)
 
     assert found is None
 
 
 def test_silences_are_read_once_however_often_is_asked(db):
-    asked = []
-    event.listen(db, "before_cursor_execute", lambda _db, _cursor, said, *_: asked.append(said))
+    asked = statements(db)
     quiet = Quiet(db, CONFIG, NOW)
 
     for name in ("a", "b", "a"):
-        quiet.asks(PAGE, ABOUT, alerts({"alertname": name}))
+        quiet.asks(PAGE, ABOUT, alerts({"alertname": name}), None)
 
     assert len(asked) == 1
 
