@@ -1,4 +1,4 @@
-"""The command line: `tocsin serve`, `check`, `explain`, `test`, `test-alert`, `replay`, `oncall`, `migrate`.
+"""The command line: `tocsin serve`, `check`, `explain`, `test`, `simulate`, `oncall` and the others.
 
 Heavy modules are imported by the command that needs them, so that `--help` answers at once.
 """
@@ -7,7 +7,9 @@ import argparse
 import io
 import json
 import os
+import shutil
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -81,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     oncall.add_argument("--json", action="store_true", help="print the answer as JSON")
     oncall.set_defaults(run=_oncall)
 
+    _add_simulate(commands)
+
     again = commands.add_parser("replay", help="try again what was given up, through a running service")
     again.add_argument("--failed", action="store_true", help="all that was given up")
     again.add_argument("--actor", default="somebody", metavar="NAME", help="who asks, for the timeline")
@@ -93,6 +97,20 @@ def _parser() -> argparse.ArgumentParser:
     _add_database(migrate)
     migrate.set_defaults(run=_migrate)
     return parser
+
+
+def _add_simulate(commands: Any) -> None:
+    simulate = commands.add_parser(
+        "simulate", help="who would have been told differently by another configuration"
+    )
+    simulate.add_argument("--config", metavar="FILE", required=True, help="the configuration to try")
+    _add_database(simulate)
+    simulate.add_argument(
+        "--since", required=True, metavar="TIME", help="how long ago, as 30d, or an instant"
+    )
+    simulate.add_argument("--until", metavar="TIME", help="the same, for the end (default: now)")
+    simulate.add_argument("--json", action="store_true", help="print the answer as JSON")
+    simulate.set_defaults(run=_simulate)
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -224,6 +242,54 @@ def _oncall(options: argparse.Namespace) -> int:
     answer = oncall(config, found, at)
     print(_json(answer) if options.json else in_words(answer, pen_for(sys.stdout, os.environ)))
     return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from receiver import logs
+    from receiver.config import ConfigError, load
+    from receiver.differences import in_words
+    from receiver.simulate import CannotReadError, simulate
+    from receiver.terminal import pen_for
+
+    logs.set_up("critical", "console")  # what the stages say is about a service, and this is none
+    now = _instant(None)
+    since, until = _ago(options.since, now), _ago(options.until or "0s", now)
+    new, options.config = options.config, None  # the one in force is named by the environment
+    try:
+        settings = _settings(options)
+        before, after = load(settings.config, os.environ), load(new, os.environ)
+        answer = simulate(settings.database_url, since, until, before, after, _progress())
+    except ConfigError as error:
+        return _say(*error.errors)
+    except CannotReadError as error:
+        return _say(str(error))
+    width = shutil.get_terminal_size((100, 24)).columns
+    print(_json(answer) if options.json else in_words(answer, pen_for(sys.stdout, os.environ), width))
+    return 0
+
+
+def _ago(text: str, now: datetime) -> datetime:
+    """Return an instant that is written as such, or as how long ago it was."""
+    from receiver.policy.durations import parse_duration
+
+    if text[:1].isdigit() and "-" not in text:
+        try:
+            return now - parse_duration(text)
+        except (ValueError, OverflowError) as error:
+            raise SystemExit(_say(str(error))) from None
+    return _instant(text)
+
+
+def _progress() -> Callable[[str, int, int], None]:
+    """Return what says on standard error how far something long is, each time a thousand more are done."""
+    is_watched = sys.stderr.isatty()
+
+    def progress(what: str, count: int, of: int) -> None:
+        if count % 1000 == 0 or (is_watched and (count % 50 == 0 or count == of)):
+            end = "\r" if is_watched and count < of else "\n"
+            print(f"{what}: {count} of {of} bodies", end=end, file=sys.stderr, flush=True)
+
+    return progress
 
 
 def _test(options: argparse.Namespace) -> int:

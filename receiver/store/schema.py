@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from receiver.resources import MIGRATIONS
 from receiver.store.database import connect
@@ -28,11 +28,16 @@ def is_current(url: str) -> bool:
     engine = connect(url, writing=False, size=1)
     try:
         with engine.connect() as db:
-            if not inspect(db).has_table("alembic_version"):
-                return False
-            return db.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest()
+            return is_newest(db)
     finally:
         engine.dispose()
+
+
+def is_newest(db: Connection) -> bool:
+    """Return the same of a database that is open."""
+    if not inspect(db).has_table("alembic_version"):
+        return False
+    return bool(db.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest())
 
 
 def bring_up_to_date(url: str) -> None:
