@@ -251,9 +251,9 @@ def _simulate(options: argparse.Namespace) -> int:
     from receiver.simulate import CannotReadError, simulate
     from receiver.terminal import pen_for
 
-    logs.set_up("critical", "console")  # what the stages say is about a service, and this is none
     now = _instant(None)
     since, until = _ago(options.since, now), _ago(options.until or "0s", now)
+    logs.set_up("critical", "console")  # what the stages say is about a service, and this is none
     new, options.config = options.config, None  # the one in force is named by the environment
     try:
         settings = _settings(options)

@@ -158,7 +158,7 @@ def _why_not(outcomes: Outcomes, ids: Sequence[int], destination: str) -> Row:
         why = "there is no such incident"
     else:
         routes = dict.fromkeys(name for id_ in ids for name in outcomes.incidents[id_]["routes"])
-        why = f"its routes do not lead there: {', '.join(routes)}"
+        why = f"no route leads there; it matches {', '.join(routes)}"
     return {"at": None, "messages": 0, "why": why}
 
 

@@ -26,7 +26,8 @@ from receiver.policy.outbox import Outcome
 from receiver.policy.payload import NotJson, NotUsable, Said, understand
 from receiver.store import history
 from receiver.store.database import DatabaseFailure, Db, reading, sqlite_file
-from receiver.store.schema import MigrationError, bring_up_to_date, is_newest
+from receiver.store.migrate import upgrade
+from receiver.store.schema import is_newest
 
 Row = dict[str, Any]
 Progress = Callable[[str, int, int], None]  # which of the two, how many bodies, of how many
@@ -74,7 +75,7 @@ def simulate(
         found = _read(engine, since, until)
         with tempfile.TemporaryDirectory(prefix="tocsin-simulate-") as folder:
             scratch = f"sqlite:///{Path(folder) / 'scratch.db'}"
-            bring_up_to_date(scratch)
+            upgrade(scratch)
             outcomes = []
             for name, config in (("before", before), ("after", after)):
                 with history.scratch(scratch) as db:
@@ -90,8 +91,6 @@ def simulate(
     except DatabaseFailure as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise CannotReadError(f"the database cannot be read: {reason}; see --database") from None
-    except MigrationError as error:
-        raise CannotReadError(f"there is no room for the simulation: {error}") from None
     finally:
         engine.dispose()
 
@@ -183,7 +182,7 @@ class _Run:
     def _pass_time(self, until: datetime) -> None:
         """Do what comes due, from one moment to the next."""
         while True:
-            moment = history.next_moment(self._db, self._now)
+            moment = history.due_and_next(self._db, self._now)[1]
             if self._usable_at is not None and self._usable_at > self._now:
                 moment = min(moment or self._usable_at, self._usable_at)
             if moment is None or moment > until:
@@ -193,15 +192,17 @@ class _Run:
         self._now = max(self._now, until)
 
     def _settle(self) -> None:
-        """Do all that is due, and what becomes due by that: each stage is a line, in the worker's order."""
-        db, config, now = self._db, self._config, self._now
-        while True:
-            done = sum(review.review(db, config, [now]))
-            done += sum(escalate.escalate(db, config, [now]))
-            done += self._tell()
-            done += sum(late.late(db, config, [now]))
-            if not done:
-                return
+        """Do all that is due, and what becomes due by that."""
+        stages: dict[str, Callable[[], int]] = {  # in the worker's order
+            "review": lambda: sum(review.review(self._db, self._config, [self._now])),
+            "escalate": lambda: sum(escalate.escalate(self._db, self._config, [self._now])),
+            "claim": self._tell,
+            "late": lambda: sum(late.late(self._db, self._config, [self._now])),
+        }
+        done = 1
+        while done:
+            due = history.due_and_next(self._db, self._now)[0]
+            done = sum(stage() for name, stage in stages.items() if name in due)
 
     def _tell(self) -> int:
         """Take what is due, and count it as told."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, func, insert, select, text
 
 from receiver.policy.incident import Happening
 from receiver.policy.outbox import NotificationState
@@ -166,17 +166,28 @@ def open_with(db: Connection, source: str, fingerprints: Sequence[str]) -> list[
     return sorted(db.execute(statement).scalars())
 
 
-def next_moment(db: Connection, now: datetime) -> datetime | None:
-    """Return when time itself brings something next."""
-    owed = NOTIFICATION.c.state == NotificationState.OWED
-    questions = (
-        select(func.min(NOTIFICATION.c.due_at)).where(owed, NOTIFICATION.c.due_at > now),
-        select(func.min(NOTIFICATION.c.fallback_at)).where(owed, NOTIFICATION.c.fallback_at > now),
-        select(func.min(INCIDENT.c.review_at)).where(INCIDENT.c.review_at > now),
-        select(func.min(ESCALATION.c.next_step_at)).where(ESCALATION.c.next_step_at > now),
-    )
-    moments = [db.execute(question).scalar() for question in questions]
-    return min((moment for moment in moments if moment is not None), default=None)
+IS_OWED = NOTIFICATION.c.state == text("'owed'")  # said as a literal, so that the partial index is used
+TIMERS = {  # by the stage that each starts
+    "claim": (NOTIFICATION.c.due_at, IS_OWED),
+    "late": (NOTIFICATION.c.fallback_at, IS_OWED, NOTIFICATION.c.fallback_at.is_not(None)),
+    "review": (INCIDENT.c.review_at, INCIDENT.c.review_at.is_not(None)),
+    "escalate": (ESCALATION.c.next_step_at, ESCALATION.c.next_step_at.is_not(None)),
+}
+DUE_AND_NEXT = select(  # one statement, for it is asked at every moment of the history
+    *(select(func.min(at)).where(*counts).scalar_subquery() for at, *counts in TIMERS.values()),
+    *(
+        select(func.min(at)).where(*counts, at > bindparam("now")).scalar_subquery()
+        for at, *counts in TIMERS.values()
+    ),
+)
+
+
+def due_and_next(db: Connection, now: datetime) -> tuple[set[str], datetime | None]:
+    """Return the stages that something is due for, and when time itself brings more."""
+    found = db.execute(DUE_AND_NEXT, {"now": now}).one()
+    due, later = found[: len(TIMERS)], found[len(TIMERS) :]
+    stages = {stage for stage, at in zip(TIMERS, due, strict=True) if at is not None and at <= now}
+    return stages, min((at for at in later if at is not None), default=None)
 
 
 def incidents_of(db: Connection) -> list[Row]:
