@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     oncall.set_defaults(run=_oncall)
 
     _add_simulate(commands)
+    _add_import(commands)
 
     again = commands.add_parser("replay", help="try again what was given up, through a running service")
     again.add_argument("--failed", action="store_true", help="all that was given up")
@@ -111,6 +112,14 @@ def _add_simulate(commands: Any) -> None:
     simulate.add_argument("--until", metavar="TIME", help="the same, for the end (default: now)")
     simulate.add_argument("--json", action="store_true", help="print the answer as JSON")
     simulate.set_defaults(run=_simulate)
+
+
+def _add_import(commands: Any) -> None:
+    importing = commands.add_parser("import", help="translate an Alertmanager configuration")
+    importing.add_argument("file", metavar="alertmanager.yml")
+    importing.add_argument("-o", dest="output", metavar="FILE", help="write it there (default: print it)")
+    importing.add_argument("--force", action="store_true", help="even where there is such a file")
+    importing.set_defaults(run=_import)
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -290,6 +299,32 @@ def _progress() -> Callable[[str, int, int], None]:
             print(f"{what}: {count} of {of} bodies", end=end, file=sys.stderr, flush=True)
 
     return progress
+
+
+def _import(options: argparse.Namespace) -> int:
+    from receiver.config import ConfigError, parse, text_of
+    from receiver.translate import told, translate
+
+    try:
+        found = translate(text_of(options.file), options.file)
+    except ConfigError as error:
+        return _say(*error.errors)
+    if options.output is None:
+        print(found.text, end="")
+    else:
+        try:
+            with open(options.output, "w" if options.force else "x", encoding="utf-8") as output:  # noqa: PTH123
+                output.write(found.text)
+        except FileExistsError:
+            return _say(f"{options.output} is there already; name another file, or add --force")
+        except OSError as error:
+            return _say(f"{options.output} cannot be written: {(error.strerror or str(error)).lower()}")
+    _say(*told(found.lost, options.file))
+    try:
+        parse(found.text, os.environ, options.output or "routing.yaml")
+    except ConfigError as error:
+        _say("what is still to be corrected in the result:", *error.errors)
+    return 0
 
 
 def _test(options: argparse.Namespace) -> int:

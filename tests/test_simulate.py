@@ -198,7 +198,8 @@ async def test_the_example_of_the_page_answers_as_the_page_says(world: World, tm
         (tmp_path / name).write_text(example)
     [command, *said] = re.findall(r"^```console\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[0].splitlines()
 
-    answer = tocsin(*shlex.split(command.removeprefix("$ tocsin ")), within=tmp_path, SLACK_TOKEN="xoxb-1")
+    arguments = shlex.split(command.removeprefix("$ tocsin "))
+    answer = tocsin(*arguments, within=tmp_path, SLACK_TOKEN="xoxb-1", COLUMNS="100")
 
     assert answer.stdout.splitlines() == said, answer.stdout + answer.stderr
 
