@@ -302,6 +302,8 @@ def _progress() -> Callable[[str, int, int], None]:
 
 
 def _import(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
     from receiver.config import ConfigError, parse, text_of
     from receiver.translate import told, translate
 
@@ -313,7 +315,7 @@ def _import(options: argparse.Namespace) -> int:
         print(found.text, end="")
     else:
         try:
-            with open(options.output, "w" if options.force else "x", encoding="utf-8") as output:  # noqa: PTH123
+            with Path(options.output).open("w" if options.force else "x", encoding="utf-8") as output:
                 output.write(found.text)
         except FileExistsError:
             return _say(f"{options.output} is there already; name another file, or add --force")

@@ -12,12 +12,13 @@ from receiver.policy.routing import match
 from receiver.resources import ROOT
 from receiver.translate import told, translate
 from tests.policy.tables import NEARBY, NOT_NEARBY, SHIPPED, table, texts
-from tests.policy.test_routing import assert_agrees
+from tests.policy.test_routing import assert_agrees, assert_agrees_in_time
 
 FILE = ROOT / "tests" / "fixtures" / "alertmanager.yml"
 PAGE = (ROOT / "docs" / "import.md").read_text(encoding="utf-8")
 CONFIGS = SHIPPED / "configs"
 REAL = table("routes/real_configs_oracle.json")["configs"]
+TIMED = table("routes/time_routing_oracle.json")["configs"]
 UNSOUND = {  # of Alertmanager's own tests, which ask whether it notices
     "cli_testdata__conf.bad.yml",
     "config_testdata__conf.nil-source_match_re-inhibition.yml",
@@ -60,6 +61,13 @@ def test_alerts_take_the_same_routes_where_configurations_may_not_be_copied():
     for row in table_nearby("routes/real_configs_oracle.json"):
         if row["config"] not in shipped:
             agrees((NEARBY / "alertmanager-configs" / row["config"]).read_text(), row["cases"])
+
+
+@pytest.mark.parametrize("row", TIMED, ids=[row["config"] for row in TIMED])
+def test_routes_have_the_same_hours(row):
+    found = translate((CONFIGS / row["config"]).read_text(), row["config"]).text
+
+    assert_agrees_in_time(texts(found), row["cases"])
 
 
 def table_nearby(path):

@@ -179,6 +179,63 @@ async def test_silences_keep_quiet_what_they_kept_quiet(world: World):
     assert (answer["differences"], answer["totals"]) == ([], [])
 
 
+async def test_a_snooze_is_as_long_as_it_was(world: World):
+    incident = await world.alertmanager.fires("DiskFull", severity="critical")
+    await world.fast_forward(minutes=5)
+    await world.act(incident, "snooze", actor="bo")
+    await world.fast_forward(minutes=50)
+    asleep = compared(world, POLICY + "route: {escalation_policy: page, group_by: [alertname]}")
+    await world.fast_forward(hours=2)
+    awake = compared(world, POLICY + "route: {escalation_policy: page, group_by: [alertname]}")
+
+    assert changes(asleep) == []
+    assert changes(awake) == [("DiskFull", "added", "slack #page")]
+
+
+async def test_alarms_that_both_raise_are_the_same(world: World):
+    """A policy that reaches nobody raises an alarm of which no body speaks."""
+    await world.alertmanager.fires("DiskFull")
+    nobody = """
+people: [{name: ana}]
+escalation_policies: [{name: page, steps: [{notify: [{person: ana}]}]}]
+route: {receiver: ops, routes: [{matchers: [alertname="DiskFull"], escalation_policy: page}]}
+"""
+
+    same = compared(world, nobody, before=RECEIVERS + nobody)
+    more = compared(world, nobody)
+
+    assert (same["incidents"], same["differences"]) == ({"before": 2, "after": 2}, [])
+    alarm = ("TocsinNobodyReached", "added", "slack #fallback")
+    assert [one[:2] for one in changes(more) if one[0] == alarm[0]] == [alarm[:2]]
+    assert "there is no such incident" in in_words(more, width=200)
+
+
+async def test_bodies_that_are_gone_are_counted(world: World):
+    await world.alertmanager.fires("DiskFull")
+    await world.fast_forward(minutes=1)
+    file = world.services.settings.database_url.removeprefix("sqlite:///")
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE payload SET body = NULL")
+
+    answer = compared(world, ROUTE)
+
+    assert (answer["bodies"], answer["unreadable"]) == (1, 1)
+    assert "1 body could not be read again" in in_words(answer)
+    assert "nobody is told anything" in in_words(answer)
+
+
+async def test_what_others_wrote_does_not_drive_the_terminal_and_does_not_fill_it(world: World):
+    await world.alertmanager.fires("Disk\x1b[2JFull")
+    answer = compared(world, "route: {receiver: dev}")
+    answer["differences"] *= 60
+
+    words = in_words(answer, width=60)
+
+    assert "\x1b" not in words
+    assert "and 10 more; --json has all of them" in words
+    assert max(map(len, words.splitlines())) <= 80
+
+
 async def test_pages_at_night_are_counted_where_the_person_is(world: World):
     await a_night(world)
     policy = POLICY.replace("Europe/Lisbon", "Pacific/Kiritimati")
