@@ -77,6 +77,7 @@ HINTS = {  # by key
     "tracing": "Tocsin does not trace",
 }  # fmt: skip
 NOT_ONE = "is no Alertmanager configuration: it has no route or receivers; name another"
+NO_TABLE = "it is not a mapping; write keys with values"
 NOBODY = "nobody is told by this receiver: none of its destinations was translated"
 
 
@@ -120,28 +121,32 @@ class _Translator:
         return self.tables[-1]
 
     def root(self, node: Table) -> Table:
-        kept = self.begin(node.position)
+        kept, before = self.begin(node.position), len(self.lost)
         for key in node.entries:
             if key not in SECTIONS:
                 self.lose(kept, node.keys[key], (key,), HINTS.get(key, "there is no such thing here"))
+        for problem in self.lost[:before]:
+            self.note(kept, problem)
         shared = node.entries.get("global")
+        if isinstance(shared, Scalar | Sequence) and not _is_empty(shared):
+            self.lose(kept, shared.position, ("global",), NO_TABLE)
         if isinstance(shared, Table):
             kept.entries["global"] = self.known(shared, Global, ("global",))
             self.shared = value_of(kept.entries["global"])
         intervals = [
             self.known(one, TimeInterval, (section, n))
             for section in ("time_intervals", "mute_time_intervals")
-            for n, one in enumerate(_items(node.entries.get(section)))
+            for n, one in enumerate(self.items(kept, node, section, (section,)))
         ]
         kept.entries["time_intervals"] = Sequence(node.position, list(intervals))
         receivers = [
             self.receiver(one, ("receivers", n))
-            for n, one in enumerate(_items(node.entries["receivers"]))
-            if isinstance(one, Table)
+            for n, one in enumerate(self.items(kept, node, "receivers", ("receivers",)))
+            if self.is_table(kept, one, ("receivers", n))
         ]
         kept.entries["receivers"] = Sequence(node.position, list(receivers))
         kept.entries["route"] = self.route(node.entries["route"], ("route",))
-        rules = _items(node.entries.get("inhibit_rules"))
+        rules = self.items(kept, node, "inhibit_rules", ("inhibit_rules",))
         kept.entries["inhibit_rules"] = Sequence(
             node.position, [self.known(one, InhibitRule, ("inhibit_rules", n)) for n, one in enumerate(rules)]
         )
@@ -155,21 +160,24 @@ class _Translator:
             kept.entries["routes"] = Sequence(below.position, routes)
         return kept
 
-    def receiver(self, node: Table, path: Steps) -> Table:
+    def receiver(self, node: Node, path: Steps) -> Table:
+        assert isinstance(node, Table)  # noqa: S101 - `root` has asked
         kept, count, had = self.begin(node.position), 0, 0
         for key, below in node.entries.items():
             kind = key.removesuffix("_configs")
             if key == "name":
                 kept.entries[key] = below
             elif kind not in KINDS or kind == key:
-                had += len(_items(below))
-                self.lose(kept, node.keys[key], (*path, key), _instead(kind))
+                had += 1
+                self.lose(kept, node.keys[key], (*path, key), _instead(kind, key))
             else:
-                had += len(_items(below))
+                found = self.items(kept, node, key, (*path, key))
+                had += not _is_empty(below)
                 entries = [
                     entry
-                    for n, one in enumerate(_items(below))
-                    if (entry := self.entry(kept, kind, one, (*path, key, n))) is not None
+                    for n, one in enumerate(found)
+                    if self.is_table(kept, one, (*path, key, n))
+                    and (entry := self.entry(kept, kind, one, (*path, key, n))) is not None
                 ]
                 count += len(entries)
                 if entries:
@@ -237,12 +245,31 @@ class _Translator:
             return Sequence(node.position, items)
         return node
 
+    def items(self, above: Table, node: Table, key: str, path: Steps) -> list[Node]:
+        """Return what a list holds; what is no list is lost."""
+        below = node.entries.get(key)
+        if isinstance(below, Sequence):
+            return below.items
+        if below is not None and not _is_empty(below):
+            self.lose(above, node.keys[key], path, "it is not a list; write each entry after a dash")
+        return []
+
+    def is_table(self, above: Table, node: Node, path: Steps) -> bool:
+        """Return whether it is a mapping; what is none is lost."""
+        if not isinstance(node, Table) and not _is_empty(node):
+            self.lose(above, node.position, path, NO_TABLE)
+        return isinstance(node, Table)
+
     def lose(
         self, above: Table, position: Position, path: Steps, hint: str, *, how: str = "not translated: "
     ) -> None:
         """Note what is not translated, for the person and as a comment."""
         problem = Problem(position, path_text(path), f"{how}{hint}")
         self.lost.append(problem)
+        self.note(above, problem)
+
+    def note(self, above: Table, problem: Problem) -> None:
+        """Write what is lost as a comment of the table it stood in."""
         self.notes.setdefault(id(above), []).append(_in_comment(problem.line_of(self.file)))
 
     # How it is written out.
@@ -281,11 +308,15 @@ def _empty(node: Table | Sequence) -> str:
     return "{}" if isinstance(node, Table) else "[]"
 
 
-def _items(node: Node | None) -> list[Node]:
-    return node.items if isinstance(node, Sequence) else []
+def _is_empty(node: Node) -> bool:
+    if isinstance(node, Scalar):
+        return node.is_empty
+    return not (node.items if isinstance(node, Sequence) else node.entries)
 
 
-def _instead(kind: str) -> str:
+def _instead(kind: str, key: str) -> str:
+    if not key.endswith("_configs"):
+        return "there is no such key here"
     if kind in BY_APPRISE:
         return "there is no such channel; apprise_configs reaches it, see docs/channels/apprise.md"
     return "there is no such channel; webhook_configs can tell a program that does it"

@@ -99,6 +99,10 @@ def agrees(text, cases):
         ("pagerduty_configs: [{service_key: x}]", "make an Events API v2 integration"),
         ("pagerduty_configs: [{service_key: x}]", "nobody is told by this receiver"),
         ("webhook_configs: [{url: 'https://x.example.org', http_config: {proxy_url: x}}]", "http_config.proxy_url"),
+        ("webhook_configs: {url: x}", "webhook_configs: not translated: it is not a list"),
+        ("webhook_configs: [x]", "webhook_configs[0]: not translated: it is not a mapping"),
+        ("webhook_config: [{}]", "webhook_config: not translated: there is no such key here"),
+        ("webhook_configs: [{url: 'https://x.example.org'}], name: b", "written twice"),
         (
             "opsgenie_configs: [{api_key: x, details: {a: '{{ .x }}', b: c}, tags: 'x'}]",
             "opsgenie_configs[0].details.a: not translated",
@@ -124,6 +128,13 @@ def test_a_receiver_that_tells_nobody_is_kept_and_one_that_never_did_is_not_mark
 
     assert [one.name for one in parse(found.text, {}).receivers] == ["ops", "null"]
     assert sum("nobody is told" in one.text for one in found.lost) == 1
+
+
+def test_what_has_a_wrong_shape_is_not_dropped_silently():
+    found = translate("global: x\nroute: {receiver: ops}\nreceivers: [ops]\ntime_intervals: {}\n", "am.yml")
+    said = [one.path for one in found.lost]
+
+    assert said == ["global", "receivers[0]"]
 
 
 def test_values_mean_what_they_meant():
