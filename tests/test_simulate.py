@@ -42,7 +42,7 @@ CONSOLE = "receivers: [{name: ops, console_configs: [{}]}]\nroute: {receiver: op
 
 @pytest.fixture
 async def world(migrated_file: Path, tmp_path: Path):
-    """A service on SQLite, whose database nobody may write to but itself."""
+    """A service on SQLite."""
     shutil.copyfile(migrated_file, tmp_path / "tocsin.db")
     async with a_world(f"sqlite:///{tmp_path}/tocsin.db", tmp_path) as world:
         yield world
@@ -297,6 +297,7 @@ async def test_the_database_is_not_written_to(world: World):
     ("file", "said"),
     [
         ("tocsin.db", "nothing was posted from"),
+        ("of #1 ana.db", "nothing was posted from"),
         ("absent.db", "there is no database"),
         ("old.db", "run `tocsin migrate` first"),
         ("no.db", "the database cannot be read: file is not a database; see --database"),
@@ -304,6 +305,7 @@ async def test_the_database_is_not_written_to(world: World):
 )
 def test_what_cannot_be_run_again_is_said(migrated_file: Path, tmp_path: Path, file, said):
     shutil.copyfile(migrated_file, tmp_path / "tocsin.db")
+    shutil.copyfile(migrated_file, tmp_path / "of #1 ana.db")
     sqlite3.connect(tmp_path / "old.db").close()
     (tmp_path / "no.db").write_text(CONSOLE * 100)
     config = parse(CONSOLE, {})

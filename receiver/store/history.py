@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, bindparam, create_engine, event, func, insert, select, text
+from sqlalchemy import URL, Connection, Engine, bindparam, create_engine, event, func, insert, select, text
 
 from receiver.policy.incident import Happening
 from receiver.policy.outbox import NotificationState
@@ -36,7 +36,9 @@ def only_to_read(url: str) -> Reader:
     file = sqlite_file(url)
     if file is None:
         return connect(url, writing=False, size=1).execution_options(postgresql_readonly=True)
-    engine = create_engine(f"sqlite:///file:{quote(str(file))}?mode=ro&uri=true", hide_parameters=True)
+    name = f"file:{quote(str(file))}"
+    address = URL.create("sqlite", database=name, query={"mode": "ro", "uri": "true"})
+    engine = create_engine(address, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
