@@ -231,8 +231,8 @@ def _explain(options: argparse.Namespace) -> int:
 def _oncall(options: argparse.Namespace) -> int:
     from receiver.config import ConfigError, load
     from receiver.oncall import in_words, oncall
+    from receiver.pipeline.rota import calendars_of, taken_over
     from receiver.store.database import DatabaseFailure, connect, reading, sqlite_file
-    from receiver.store.overrides import by_schedule
     from receiver.terminal import pen_for
 
     try:
@@ -240,15 +240,17 @@ def _oncall(options: argparse.Namespace) -> int:
         config = load(settings.config, os.environ)
     except ConfigError as error:
         return _say(*error.errors)
-    at, found = _instant(options.at), {}
+    at = _instant(options.at)
+    found: Any = {}
+    calendars: Any = {}
     file = sqlite_file(settings.database_url)
     if file is None or file.exists():
         try:
             with reading(connect(settings.database_url, writing=False)) as db:
-                found = by_schedule(db, at)
+                found, calendars = taken_over(db, config, at), calendars_of(db, config)
         except DatabaseFailure:
-            _say("the database does not answer, so overrides are left out; see --database")
-    answer = oncall(config, found, at)
+            _say("the database does not answer, so overrides and calendars are left out; see --database")
+    answer = oncall(config, found, at, calendars)
     print(_json(answer) if options.json else in_words(answer, pen_for(sys.stdout, os.environ)))
     return 0
 

@@ -31,6 +31,7 @@ from receiver.pipeline import (
     record,
     replay,
     review,
+    rota,
     silence,
 )
 from receiver.pipeline.act import Action
@@ -41,6 +42,7 @@ from receiver.pipeline.drill import Exercise
 from receiver.pipeline.ingest import Accepted, Misfit, Received
 from receiver.pipeline.reconcile import Finding
 from receiver.pipeline.replay import Again
+from receiver.pipeline.rota import Reading
 from receiver.pipeline.silence import Made
 from receiver.policy import throttle
 from receiver.policy.incident import State, Verb
@@ -122,10 +124,10 @@ class Services:
         self.owed.set()
         return row
 
-    async def override(self, made: dict[str, Any]) -> dict[str, Any]:
-        """Take a schedule over for a while; return the override."""
-        row: dict[str, Any] = await self.writer.submit(self._override, made)
-        return row
+    async def override(self, made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Take schedules over for a while, all of it or nothing; return the overrides."""
+        rows: list[dict[str, Any]] = await self.writer.submit(self._override, made)
+        return rows
 
     async def end_override(self, id_: int) -> dict[str, Any] | None:
         """End an override; return it, None where there is no such."""
@@ -236,6 +238,10 @@ class Services:
         count: int = await self.writer.submit(self._reconcile, finding)
         self.owed.set()
         return count
+
+    async def note_calendar(self, reading: Reading) -> None:
+        """Remember what a calendar says, or why it could not be read."""
+        await self.writer.submit(self._note_calendar, reading)
 
     async def raise_alarm(self, alarm: Said) -> None:
         """Raise a self-alarm."""
@@ -381,6 +387,7 @@ class Services:
         self._own_key = self._stage(own_key)
         self._override = self._stage(act.override)
         self._end_override = self._stage(act.end_override)
+        self._note_calendar = self._stage(rota.note)
         self._silence = self._stage(silence.silence, comes_last=True)  # replicas take turns at it
         self._move_end = self._stage(silence.move_end, comes_last=True)  # the same
         self._hold = self._stage(hold)

@@ -11,6 +11,7 @@ from secrets import token_hex
 import structlog
 
 from receiver import metrics
+from receiver.calendars import Calendars
 from receiver.outgoing import Outgoing
 from receiver.pipeline import audit
 from receiver.pipeline.audit import Jump, Wish
@@ -39,6 +40,7 @@ class Watching:
         self._me = token_hex(8)
         self._outgoing = Outgoing(services)
         self._reconciling = Reconciling(services)
+        self._calendars = Calendars(services)
         self._silent: set[str] = set()  # routes that lead to nobody, as said already
         self._seen = (self._clock.now(), self._clock.elapsed())
 
@@ -58,6 +60,7 @@ class Watching:
             await self._audit()
             await self._look_for_overdue()
             await self._reconciling.look()
+            await self._calendars.look()
 
     async def beat(self) -> None:
         """Let somebody outside hear that all is well."""

@@ -54,7 +54,7 @@ __all__ = [
 Model = TypeVar("Model", bound=BaseModel)
 
 # Where a key that ends in `_file` names a file.
-FILE_SECTIONS = ("sources", "receivers", "global", "time_intervals", "outgoing_heartbeat")
+FILE_SECTIONS = ("sources", "receivers", "global", "time_intervals", "outgoing_heartbeat", "schedules")
 
 
 def load(path: str | os.PathLike[str], environ: Mapping[str, str]) -> Config:
@@ -186,7 +186,7 @@ def _resolve_files(value: Any, directory: Path) -> None:
         _resolve_files(item, directory)
     if isinstance(value, dict):
         for key, item in value.items():
-            if key.endswith("_file"):
+            if key == "file" or key.endswith("_file"):
                 value[key] = _resolved(item, directory)
             if key.endswith("_files") and isinstance(item, list):
                 value[key] = [_resolved(each, directory) for each in item]

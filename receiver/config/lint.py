@@ -4,7 +4,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -30,8 +30,6 @@ from receiver.policy.hours import TimeInterval
 from receiver.policy.matching import EQUAL, REGEX, Matcher
 from receiver.policy.muting import MuteWindow, narrows
 from receiver.policy.routing import Route
-
-LOOKED_AHEAD = timedelta(weeks=4)  # for gaps in a schedule
 
 # Where each kind of name is defined, and what a person calls it.
 DEFINED_IN = {
@@ -363,16 +361,17 @@ def _pointless_receivers(document: Document, config: Config) -> Iterator[Problem
 def _gaps(document: Document, config: Config, at: datetime) -> Iterator[Problem]:
     """Yield, for each schedule, the first time of the coming weeks in which nobody is on call."""
     for index, schedule in enumerate(config.schedules):
+        if schedule.calendar is not None:
+            continue  # only the running service knows what it says
         path = f"schedules[{index}]"
-        for shift in oncall.shifts(schedule, (), config.interval_named, at, at + LOOKED_AHEAD):
-            if shift.person is None:
-                until = f"until {_minute(shift.ends_at)}" if shift.ends_at else "for a year and longer"
-                text = (
-                    f'nobody is on call in "{schedule.name}" from {_minute(shift.starts_at)} {until};'
-                    " add a rotation below the others that always has somebody"
-                )
-                yield Problem(_position(document, path), path, text)
-                break
+        gap = oncall.next_gap(schedule, (), config.interval_named, at, at + oncall.LOOKED_AHEAD)
+        if gap is not None:
+            until = f"until {_minute(gap.ends_at)}" if gap.ends_at else "for a year and longer"
+            text = (
+                f'nobody is on call in "{schedule.name}" from {_minute(gap.starts_at)} {until};'
+                " add a rotation below the others that always has somebody"
+            )
+            yield Problem(_position(document, path), path, text)
 
 
 def _whom(config: Config) -> Iterator[Whom]:

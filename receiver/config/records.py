@@ -251,6 +251,11 @@ class Config(Record):
     def _people_at(self) -> dict[tuple[str, str], str]:
         return {contact.address: person.name for person in self.people for contact in person.contacts}
 
+    @cached_property
+    def person_by_mail(self) -> dict[str, str]:
+        """The people by their mail addresses, in lower case."""
+        return {address: name for (kind, address), name in self._people_at.items() if kind == "email"}
+
     def person_at(self, kind: str, address: str) -> str | None:
         """Return who is known to answer from there, None where nobody is."""
         return self._people_at.get((kind, address.lower()))

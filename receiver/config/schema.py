@@ -139,6 +139,12 @@ DESCRIPTIONS = {
         "name": "The name of the schedule.",
         "time_zone": "Whose clocks count; default UTC.",
         "rotations": "The last one that has somebody says who is on call.",
+        "calendar": "Its events go before the rotations.",
+    },
+    "Calendar": {
+        "url": "The address of an iCalendar feed; better as ${VARIABLE}, for it is often a secret.",
+        "file": "An iCalendar file; relative to the folder of this file.",
+        "refresh": "How often it is read; default 15m.",
     },
     "ConsoleConfig": {"send_resolved": SEND_RESOLVED},
     "EmailConfig": {

@@ -190,9 +190,10 @@ def _note(db: Db, draft: Draft, action: Action) -> None:
     owe(draft, Reason.NOTE, action.at)
 
 
-def override(db: Db, _config: Config, made: Sequence[Row]) -> list[Row]:
-    """Let people take schedules over; return the overrides."""
-    return [overrides.add(db, one) for one in made]
+def override(db: Db, _config: Config, wishes: Sequence[Sequence[Row]]) -> list[list[Row]]:
+    """Let people take schedules over; return the overrides of each wish, and which others they overlap."""
+    made = [[overrides.add(db, one) for one in wish] for wish in wishes]
+    return [[{**row, "overlaps": overrides.overlapping(db, row)} for row in rows] for rows in made]
 
 
 def end_override(db: Db, _config: Config, wishes: Sequence[tuple[int, datetime]]) -> list[Row | None]:

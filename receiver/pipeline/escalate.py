@@ -10,7 +10,7 @@ import structlog
 
 from receiver import metrics
 from receiver.config import Config
-from receiver.pipeline import facts, route
+from receiver.pipeline import facts, rota, route
 from receiver.pipeline.duty import Duty, Page
 from receiver.pipeline.follow import stopped, thawed
 from receiver.pipeline.ingest import Received, ingest
@@ -20,7 +20,7 @@ from receiver.policy.incident import Happening, Reason, State
 from receiver.policy.outbox import Wait
 from receiver.policy.routing import Node, walk
 from receiver.policy.watching import self_alarm
-from receiver.store import escalations, incidents, outbox, overrides, throttles
+from receiver.store import escalations, incidents, outbox, throttles
 from receiver.store.database import DatabaseFailure, Db
 
 log = structlog.get_logger()
@@ -62,7 +62,7 @@ def _escalate(db: Db, config: Config, now: datetime) -> int:
     owed: dict[tuple[int, str], Row] = {}
     for row in outbox.owed(db, ids):
         owed.setdefault((row["incident_id"], row["destination"]), row)
-    stage = _Stage(config, Duty(config, overrides.by_schedule(db, now)), quiet, owed, now)
+    stage = _Stage(config, Duty(config, rota.taken_over(db, config, now)), quiet, owed, now)
     for row in due:
         incident = about[row["incident_id"]]
         try:

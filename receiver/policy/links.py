@@ -6,10 +6,13 @@ from binascii import Error as Base64Error
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import Literal
 
 from pydantic_core import from_json, to_json
 
 from receiver.policy.incident import Verb
+
+Kind = Literal["person", "schedule"]
 
 LASTS = timedelta(days=7)  # a page of Friday is still answered on Monday
 LONGEST = 2000  # characters; ours have some 200
@@ -28,6 +31,14 @@ class Link:
     verb: Verb
     destination: str  # in whose message it stands, e.g. `email ana@example.org`
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Whose shifts a calendar shows."""
+
+    kind: Kind
+    name: str
 
 
 def sign(link: Link, key: bytes) -> str:
@@ -54,8 +65,24 @@ def read(token: str, key: bytes, now: datetime) -> Link:
     return link
 
 
-def _signature(said: str, key: bytes) -> str:
-    return _encoded(hmac.digest(key, b"tocsin link " + said.encode(), sha256)[:SIGNED])
+def sign_feed(feed: Feed, key: bytes) -> str:
+    """Return what shows that a feed may be read; it holds until the key is another."""
+    said = _encoded(to_json([feed.kind, feed.name]))
+    return f"{said}.{_signature(said, key, b'tocsin feed ')}"
+
+
+def read_feed(token: str, key: bytes) -> Feed:
+    """Return which feed may be read. Errors: BadLink."""
+    said, _, signature = token.partition(".")
+    is_ours = len(token) <= LONGEST and token.isascii() and bool(key)
+    if not is_ours or not hmac.compare_digest(signature, _signature(said, key, b"tocsin feed ")):
+        raise BadLink("this address was not made here, or no longer holds; ask for a new one")
+    kind, name = from_json(_decoded(said))  # we signed it
+    return Feed(kind, name)
+
+
+def _signature(said: str, key: bytes, purpose: bytes = b"tocsin link ") -> str:
+    return _encoded(hmac.digest(key, purpose + said.encode(), sha256)[:SIGNED])
 
 
 def _encoded(data: bytes) -> str:

@@ -6,12 +6,13 @@ twice is at the first. Everything else is arithmetic in UTC.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from hashlib import sha256
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from receiver.policy import hours
 from receiver.policy.durations import Duration
@@ -19,7 +20,9 @@ from receiver.policy.hours import Location, TimeInterval, zone
 from receiver.policy.record import Record
 
 HORIZON = timedelta(days=366)  # a schedule that does not change within a year does not change
+LOOKED_AHEAD = timedelta(weeks=4)  # for gaps in a schedule
 HOUR = timedelta(hours=1)
+SHORTEST_REFRESH = timedelta(minutes=1)
 
 _WALL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", re.ASCII)
 
@@ -57,20 +60,64 @@ class Rotation(Record):
         return self
 
 
+class Calendar(Record):
+    """An iCalendar feed or file whose events are shifts."""
+
+    url: SecretStr | None = None  # whoever knows it can often read everything
+    file: Name | None = None
+    refresh: Duration = timedelta(minutes=15)
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.url is None) == (self.file is None):
+            raise ValueError("needs exactly one of url and file")
+        if self.url is not None and not self.url.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("url: must be a web address that begins with http:// or https://")
+        if self.refresh < SHORTEST_REFRESH:
+            raise ValueError("refresh: at least a minute")
+        return self
+
+
 class Schedule(Record):
-    """Rotations, of which the last that has somebody says who is on call."""
+    """Rotations, of which the last that has somebody says who is on call, and above them a calendar."""
 
     name: Name
     time_zone: Location = "UTC"
-    rotations: Annotated[tuple[Rotation, ...], Field(min_length=1)]
+    rotations: tuple[Rotation, ...] = ()
+    calendar: Calendar | None = None
+
+    @model_validator(mode="after")
+    def _has_somebody(self) -> Self:
+        if not self.rotations and self.calendar is None:
+            raise ValueError("needs rotations or a calendar")
+        return self
+
+    @property
+    def calendar_key(self) -> str:
+        """A digest of where its calendar is: the address may hold a secret."""
+        assert self.calendar is not None  # noqa: S101 - only asked of those that have one
+        url = self.calendar.url.get_secret_value() if self.calendar.url else ""
+        where = (url, self.calendar.file, self.time_zone)  # the zone counts where the calendar names none
+        return sha256(repr(where).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A temporary replacement: somebody takes a schedule over for a while."""
+    """Somebody takes a schedule over for a while, because a person or a calendar says so."""
 
     id: int
     person: str
+    starts_at: datetime
+    ends_at: datetime
+    through: str = "override"  # or `calendar`, with an id below 0: what a person said is newer
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a calendar."""
+
+    title: str
+    mails: tuple[str, ...]  # of those who attend, in lower case
     starts_at: datetime
     ends_at: datetime
 
@@ -80,7 +127,7 @@ class Shift:
     """A stretch of time in which the answer is the same; nobody is on call in a gap."""
 
     person: str | None
-    through: str | None  # the rotation, or `override`
+    through: str | None  # the rotation, `calendar` or `override`
     starts_at: datetime
     ends_at: datetime | None  # None: it does not change within a year
 
@@ -91,13 +138,14 @@ Intervals = Mapping[str, TimeInterval]
 def on_call(
     schedule: Schedule, overrides: Sequence[Override], intervals: Intervals, at: datetime
 ) -> tuple[str | None, str | None]:
-    """Return who is on call, and through what: a rotation, or `override`. Nobody in a gap: (None, None).
+    """Return who is on call, and through what: a rotation, `calendar` or `override`.
 
-    Of overrides that overlap, the one made last counts.
+    Nobody in a gap: (None, None). Of overrides that overlap, the one made last counts.
     """
     taken = [one for one in overrides if one.starts_at <= at < one.ends_at]
     if taken:
-        return max(taken, key=lambda one: one.id).person, "override"
+        newest = max(taken, key=lambda one: one.id)
+        return newest.person, newest.through
     where = zone(schedule.time_zone)
     for rotation in reversed(schedule.rotations):
         person = _whose_turn(rotation, where, intervals, at)
@@ -132,6 +180,38 @@ def shifts(
         end = next_change(schedule, overrides, intervals, at)
         yield Shift(*on_call(schedule, overrides, intervals, at), at, end)
         at = end
+
+
+def shifts_of(
+    events: Sequence[Event], people: Collection[str], mails: Mapping[str, str]
+) -> tuple[list[Override], list[str]]:
+    """Return who is on call by a calendar, and the titles of events that name nobody in `people`.
+
+    A title is a name, in any case; else the first who attends and whose mail is known is meant. Of events
+    that overlap, the one that begins last counts, and of those that begin together the shorter.
+    """
+    names = {name.casefold(): name for name in people}
+    found, unknown = [], []
+    for event in sorted(events, key=lambda one: (one.starts_at, -one.ends_at.timestamp(), one.title)):
+        attends = (mails[mail] for mail in event.mails if mail in mails)
+        person = names.get(event.title.casefold()) or next(attends, None)
+        if person is None:
+            unknown.append(event.title)
+        else:
+            found.append((person, event))
+    first = -len(found)
+    return [
+        Override(first + number, person, event.starts_at, event.ends_at, "calendar")
+        for number, (person, event) in enumerate(found)
+    ], unknown
+
+
+def next_gap(
+    schedule: Schedule, overrides: Sequence[Override], intervals: Intervals, since: datetime, until: datetime
+) -> Shift | None:
+    """Return the first stretch from `since` to `until` without anybody on call, None if there is none."""
+    found = shifts(schedule, overrides, intervals, since, until)
+    return next((shift for shift in found if shift.person is None), None)
 
 
 def _whose_turn(rotation: Rotation, where: tzinfo, intervals: Intervals, at: datetime) -> str | None:

@@ -20,6 +20,16 @@ def add(db: Connection, override: Row) -> Row:
     return rows(db, insert(OVERRIDE).values(**override).returning(OVERRIDE))[0]
 
 
+def overlapping(db: Connection, override: Row) -> list[int]:
+    """Return the ids of the older overrides of the same schedule that share some time with this one."""
+    statement = select(OVERRIDE.c.id).where(
+        OVERRIDE.c.schedule == override["schedule"], OVERRIDE.c.id < override["id"],
+        OVERRIDE.c.ends_at > override["starts_at"], OVERRIDE.c.starts_at < override["ends_at"],
+        OVERRIDE.c.ends_at > OVERRIDE.c.starts_at,
+    )  # fmt: skip
+    return list(db.execute(statement.order_by(OVERRIDE.c.id)).scalars())
+
+
 def end(db: Connection, id_: int, now: datetime) -> Row | None:
     """End an override now, one that has not begun before it does; return it, None where there is no such."""
     if abs(id_) >= 2**63:

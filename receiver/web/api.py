@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from receiver.channels import KINDS
 from receiver.config import Config
 from receiver.explain import explain
-from receiver.pipeline import forecast
+from receiver.pipeline import forecast, rota
 from receiver.pipeline.act import Action
 from receiver.pipeline.drill import Exercise, receipt
 from receiver.pipeline.duty import Duty
@@ -24,7 +24,7 @@ from receiver.policy.incident import Reason, State, Verb
 from receiver.policy.matching import matches
 from receiver.policy.outbox import NotificationState
 from receiver.services import Services
-from receiver.store import escalations, incidents, outbox, overrides, payloads, silences
+from receiver.store import escalations, incidents, outbox, payloads, silences
 from receiver.store.database import Db
 from receiver.web import shapes
 from receiver.web.common import MOST_ITEMS, USUAL_ITEMS, actor_of, clean, cursor, matchers, page, services_of
@@ -186,7 +186,7 @@ def _plan(
     db: Db, config: Config, row: dict[str, Any], notifications: Sequence[dict[str, Any]], now: datetime
 ) -> list[dict[str, Any]]:
     """Return what is owed, and whom the escalation policies tell next; soonest first."""
-    duty = Duty(config, overrides.by_schedule(db, now))
+    duty = Duty(config, rota.taken_over(db, config, now))
     steps = forecast.of_incident(config, duty, row, escalations.of(db, [row["id"]]).get(row["id"], ()))
     found = [
         {"at": one["due_at"], "to": one["destination"], "reason": one["reason"], "why": one["why"]}
@@ -345,7 +345,7 @@ async def list_quarantine(
 async def explain_alert(services: Held, question: Question) -> dict[str, Any]:
     """Return which routes match, which do not and why, whether hours are open, and the plan."""
     at = question.at or services.clock.now()
-    taken_over = await services.read(overrides.by_schedule, at)
+    taken_over = await services.read(rota.taken_over, services.config, at)
     known = await services.read(silences.not_over, at)
     return explain(services.config, question.labels, at, silences=known, overrides=taken_over)
 
@@ -370,7 +370,7 @@ async def hold_drill(services: Held, wish: Annotated[Wish | None, Body()] = None
     labels = {"alertname": DRILL_LABELS["alertname"], **labels}
     annotations = {clean(name): clean(value) for name, value in wish.annotations.items()}
     annotations = annotations or {"summary": "A drill: nothing is wrong, and nothing needs to be done."}
-    taken_over = await services.read(overrides.by_schedule, now)
+    taken_over = await services.read(rota.taken_over, services.config, now)
     known = await services.read(silences.not_over, now)
     answer = explain(services.config, labels, now, silences=known, overrides=taken_over)
     if wish.dry_run:

@@ -95,7 +95,7 @@ def install(app: FastAPI) -> None:
         return problem(503, detail, headers={"Retry-After": "5"})
 
     async def failed(request: Request, error: Exception) -> ProblemResponse:
-        log.error("request.failed", path=request.url.path, exc_info=error)
+        log.error("request.failed", path=_path(request), exc_info=error)
         return problem(500, "a bug in Tocsin; the log has the details")
 
     app.add_exception_handler(HTTPException, refused)
@@ -103,3 +103,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(DatabaseFailure, unavailable)
     app.add_exception_handler(Overloaded, unavailable)
     app.add_exception_handler(Exception, failed)
+
+
+def _path(request: Request) -> str:
+    """Return which way in it was; the address itself may hold a token."""
+    return str(getattr(request.scope.get("route"), "path", request.url.path))

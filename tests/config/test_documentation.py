@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs" / "routing.md").read_text(encoding="utf-8")
 ON_CALL = (ROOT / "docs" / "on-call.md").read_text(encoding="utf-8")
 ESCALATION = (ROOT / "docs" / "escalation.md").read_text(encoding="utf-8")
 PAGES = {
-    **dict.fromkeys(("Schedule", "Rotation"), ON_CALL),
+    **dict.fromkeys(("Schedule", "Rotation", "Calendar"), ON_CALL),
     **dict.fromkeys(("EscalationPolicy", "Step", "Whom"), ESCALATION),
 }
 WATCHING = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from receiver.policy.hours import TimeInterval
-from receiver.policy.oncall import Override, Rotation, Schedule, next_change, on_call, shifts
+from receiver.policy.oncall import (
+    Calendar,
+    Event,
+    Override,
+    Rotation,
+    Schedule,
+    next_change,
+    next_gap,
+    on_call,
+    shifts,
+    shifts_of,
+)
 
 WEEKLY = {"name": "weekly", "people": ["ana", "bo", "cy"], "every": "1w", "starts_at": "2026-01-05T09:00"}
 NIGHTS = TimeInterval.model_validate(
@@ -251,3 +262,115 @@ def test_shifts_join_without_holes(asked, overrides, at):
     for one, following in pairwise(found):
         assert one.ends_at == following.starts_at
         assert (one.person, one.through) != (following.person, following.through)
+
+
+layers = st.builds(
+    lambda below, start, nights, zone: schedule(
+        {"name": "below", "people": below, "every": "12h", "starts_at": "2025-01-05T00:30"},
+        {
+            "name": "above", "people": ["eve", "fay"], "every": "1d", "starts_at": start.isoformat(),
+            "active_time_intervals": ["nights"] if nights else [],
+        },
+        zone=zone,
+    ),
+    st.lists(st.sampled_from(["ana", "bo"]), min_size=1, max_size=3),
+    st.datetimes(datetime(2026, 1, 1), datetime(2026, 4, 10)).map(lambda at: at.replace(microsecond=0)),  # noqa: DTZ001 - on the wall
+    st.booleans(),
+    st.sampled_from(ZONES),
+)  # fmt: skip
+# Where the clocks of some zone in the list are about to change, or just have.
+changes = st.builds(
+    lambda day, minutes: day + timedelta(minutes=minutes),
+    st.sampled_from([
+        datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC),  # Lisbon
+        datetime(2026, 4, 4, 15, tzinfo=UTC), datetime(2026, 10, 3, 15, 30, tzinfo=UTC),  # Lord Howe
+        datetime(2026, 4, 4, 14, tzinfo=UTC), datetime(2026, 9, 26, 14, tzinfo=UTC),  # Auckland
+    ]),
+    st.integers(-3000, 3000),
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=30)
+@given(layers, swaps, changes, st.floats(0, 0.999))
+def test_layers_that_cover_are_never_empty_and_constant_between_changes(asked, overrides, at, part):
+    """A rotation that starts in the future, restricted or not, leaves no gap above one that covers."""
+    now = on_call(asked, overrides, INTERVALS, at)
+    change = next_change(asked, overrides, INTERVALS, at)
+
+    assert now[0] is not None
+    assert next_gap(asked, overrides, INTERVALS, at, at + timedelta(days=3)) is None
+    assert change is not None
+    assert on_call(asked, overrides, INTERVALS, at + (change - at) * part) == now
+    assert on_call(asked, overrides, INTERVALS, change) != now
+
+
+def test_the_next_gap_is_the_first_and_an_override_fills_it():
+    """A schedule with a gap each day is open until somebody takes the gap over."""
+    nights_only = schedule({**WEEKLY, "people": ["dee"], "active_time_intervals": ["nights"]})
+    since, until = local("2026-02-03T00:00"), local("2026-02-04T00:00")
+    cover = Override(1, "ana", local("2026-02-03T08:00"), local("2026-02-03T20:00"))
+
+    gap = next_gap(nights_only, (), INTERVALS, since, until)
+
+    assert gap is not None
+    assert (gap.starts_at, gap.ends_at) == (cover.starts_at, cover.ends_at)
+    assert next_gap(nights_only, [cover], INTERVALS, since, until) is None
+
+
+def test_a_schedule_that_starts_in_the_future_is_a_gap_until_then():
+    later = schedule({**WEEKLY, "starts_at": "2026-05-04T09:00"})
+
+    gap = next_gap(later, (), {}, local("2026-02-03T00:00"), local("2026-02-04T00:00"))
+
+    assert gap is not None
+    assert gap.ends_at == local("2026-05-04T09:00")
+
+
+def test_a_schedule_needs_somebody():
+    with pytest.raises(ValidationError, match="needs rotations or a calendar"):
+        schedule()
+
+
+def test_without_rotations_only_the_calendar_says_who():
+    """Outside of its events there is nobody; an override counts before it, whatever its age."""
+    asked = Schedule.model_validate({"name": "primary", "calendar": {"file": "team.ics"}})
+    start = datetime(2026, 2, 3, tzinfo=UTC)
+    events = [
+        Event("long", (), start, start + timedelta(days=2)),
+        Event("dee", (), start, start + timedelta(days=1)),
+        Event("Ana", (), start + timedelta(hours=6), start + timedelta(hours=12)),
+    ]
+    found, unknown = shifts_of(events, ["ana", "dee"], {})
+    cover = Override(1, "eve", start, start + timedelta(hours=1))
+
+    told = shifts(asked, [*found, cover], {}, start, start + timedelta(days=2))
+
+    assert [(one.person, one.through) for one in told] == [
+        ("eve", "override"), ("dee", "calendar"), ("ana", "calendar"), ("dee", "calendar"), (None, None),
+    ]  # fmt: skip
+    assert unknown == ["long"]
+
+
+def test_another_zone_or_place_is_another_calendar():
+    """And its key tells nothing of the address."""
+    one = {"name": "a", "calendar": {"url": "https://a.example/s3cret"}}
+    keys = [
+        Schedule.model_validate(value).calendar_key
+        for value in (one, {**one, "time_zone": "Asia/Tokyo"}, {**one, "calendar": {"file": "a.ics"}})
+    ]
+
+    assert len(set(keys)) == 3
+    assert "s3cret" not in str(keys)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        ({}, "exactly one"),
+        ({"url": "ftp://a.example"}, "web address"),
+        ({"file": "a.ics", "refresh": "5s"}, "at least a minute"),
+    ],
+)
+def test_a_calendar_that_makes_no_sense_is_refused_with_words(value, error):
+    with pytest.raises(ValidationError, match=error):
+        Calendar.model_validate(value)
