@@ -7,7 +7,7 @@ one of the replicas holds a lease and asks; if it dies, another does when the le
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import cast
 
@@ -17,6 +17,8 @@ from receiver.channels.base import ChannelError, Heard, PermanentFailure, Tempor
 from receiver.channels.telegram import Telegram
 from receiver.channels.telegram_config import TelegramConfig, bot_id
 from receiver.policy import retry
+from receiver.policy.throttle import LONG_AGO
+from receiver.policy.watching import BELIEVED, self_alarm
 from receiver.services import Services
 from receiver.store.database import DatabaseFailure, Overloaded
 
@@ -28,6 +30,7 @@ QUESTION = 25  # seconds that Telegram waits for a button before it answers that
 LEASE = timedelta(seconds=60)  # longer than a question and its timeout, which is at most 30 s
 TO_LET_GO = 5.0  # seconds; a database that is away must not keep the process from ending
 TURN = 10.0  # seconds between looks whether another replica has stopped asking
+UNHEARD = timedelta(minutes=5)  # that nobody's button was heard before people are told; Telegram has hiccups
 DOWN = (DatabaseFailure, Overloaded)
 
 
@@ -38,6 +41,27 @@ class Bot:
     id: str
     way: str  # polling or webhook
     configs: tuple[TelegramConfig, ...]
+
+
+@dataclass(slots=True)
+class Streak:
+    """Failures of one replica, one after the other."""
+
+    failures: int = 0
+    began_at: datetime = LONG_AGO
+    last_at: datetime = LONG_AGO
+
+    def goes_on(self, now: datetime) -> None:
+        """Add one; long after the last it begins anew, for another replica may have heard meanwhile."""
+        if now - self.last_at > BELIEVED:
+            self.began_at = now
+        self.failures += 1
+        self.last_at = now
+
+    @property
+    def lasts(self) -> timedelta:
+        """From the first to the last of them."""
+        return self.last_at - self.began_at
 
 
 class Polling:
@@ -91,7 +115,7 @@ class Polling:
             )
             return
         to = next(config for config in bot.configs if config.updates == "webhook")
-        failures = 0
+        streak = Streak()
         while True:
             try:
                 await self._telegram.listen(to, f"{public_url}/webhooks/telegram")
@@ -99,15 +123,14 @@ class Polling:
                 log.error("telegram.webhook_refused", bot=bot.id, reason=failure.reason)  # noqa: TRY400 - it says it all
                 return
             except TemporaryFailure as failure:
-                failures += 1
-                await self._back_off(bot, failures, failure)
+                await self._back_off(bot, streak, failure)
             else:
                 log.info("telegram.webhook_set", bot=bot.id)
                 return
 
     async def _poll(self, bot: Bot) -> None:
         """Ask for what people answered, whenever it is ours to ask."""
-        failures, offset, is_ours = 0, None, False
+        streak, offset, is_ours = Streak(), None, False
         lease = f"telegram:{bot.id}"
         try:
             while True:
@@ -120,10 +143,9 @@ class Polling:
                         await self._telegram.listen(bot.configs[0], None)  # a webhook would keep them from us
                         offset, is_ours = None, True
                     offset = await self._ask(bot, offset)
-                    failures = 0
+                    streak = Streak()
                 except Exception as failure:  # noqa: BLE001 - told of by _back_off; nothing may end this
-                    failures += 1
-                    await self._back_off(bot, failures, failure)
+                    await self._back_off(bot, streak, failure)
         finally:
             await asyncio.shield(self._let_go(lease))
 
@@ -140,18 +162,30 @@ class Polling:
         await self._services.confirm(KIND, done)
         return following
 
-    async def _back_off(self, bot: Bot, failures: int, failure: Exception) -> None:
+    async def _back_off(self, bot: Bot, streak: Streak, failure: Exception) -> None:
+        streak.goes_on(self._clock.now())
         if not isinstance(failure, (ChannelError, *DOWN)):
             log.error("polling.bug", bot=bot.id, exc_info=failure)
         reason = failure.reason if isinstance(failure, ChannelError) else type(failure).__name__
         asked = failure.retry_after if isinstance(failure, TemporaryFailure) else None
         wait = retry.wait_before(
-            failures + 1,
+            streak.failures + 1,
             retry_after=None if asked is None else timedelta(seconds=asked),
             uniform=self._services.uniform,
         )
         log.warning("telegram.not_heard", bot=bot.id, reason=reason, again_in=round(wait.total_seconds(), 1))
+        if streak.lasts >= UNHEARD:
+            await self._raise_alarm(bot, reason)
         await self._clock.sleep(wait.total_seconds())
+
+    async def _raise_alarm(self, bot: Bot, reason: str) -> None:
+        """Say that nobody is heard; said again at each failure, it is over a while after the last one."""
+        summary = f"what people press in Telegram is not heard, so answer elsewhere: {reason}"
+        alarm = self_alarm("TocsinTelegramUnheard", {"bot": bot.id}, summary, now=self._clock.now())
+        try:
+            await self._services.raise_alarm(alarm)
+        except DOWN as failure:
+            log.warning("polling.alarm_not_raised", bot=bot.id, reason=type(failure).__name__)
 
     async def _let_go(self, lease: str) -> None:
         try:

@@ -44,11 +44,10 @@ from receiver.pipeline.reconcile import Finding
 from receiver.pipeline.replay import Again
 from receiver.pipeline.rota import Reading
 from receiver.pipeline.silence import Made
-from receiver.policy import throttle
 from receiver.policy.incident import State, Verb
 from receiver.policy.links import Link
 from receiver.policy.payload import Said
-from receiver.store import leases, outbox, secrets, throttles
+from receiver.store import leases, outbox, secrets
 from receiver.store.database import DatabaseFailure, Db, Stage, Writer, reading
 from receiver.templating import Templates
 
@@ -156,12 +155,12 @@ class Services:
         key = given.get_secret_value() if given else await self.writer.submit(self._own_key, token_hex(32))
         self.signing_key = key.encode()
 
-    async def hear(self, kind: str, inbound: Inbound) -> list[tuple[Heard, str]]:
-        """Do what people said through a service; return each answer and what came of it. Errors: Forged."""
+    def hear(self, kind: str, inbound: Inbound) -> list[Heard]:
+        """Return what people said, where it is the service that tells it. Errors: Forged."""
         channel = self.channels[kind]
         if not isinstance(channel, Hears):
             raise Forged(f"nobody answers through {kind}")
-        return await self.heard(kind, channel.hear(inbound, self.configs_of(kind)))
+        return channel.hear(inbound, self.configs_of(kind))
 
     async def heard(self, kind: str, answers: Sequence[Heard]) -> list[tuple[Heard, str]]:
         """Do what people said; return each answer and what came of it."""
@@ -345,13 +344,10 @@ class Services:
             metrics.CONFIG_OK.set(0)
             log.error("config.refused", errors=self.reload_errors)  # noqa: TRY400 - the errors say it all
             return self.reload_errors
-        limits = throttle.changed(self.config.ways, config.ways)
         self.config = config
         self.reload_errors = []
         self._note_config()
         log.info("config.loaded", file=self.settings.config)
-        if limits:
-            await self.writer.submit(self._refill, limits)
         await self.writer.submit(self._ask_again, self.clock.now())
         self.owed.set()
         return []
@@ -393,7 +389,6 @@ class Services:
         self._hold = self._stage(hold)
         self._let_go = self._stage(let_go)
         self._free_all = self._stage(free_all)
-        self._refill = self._stage(refill, comes_last=True)  # replicas take turns at it
 
     def _stage(
         self, stage: Callable[[Db, Config, Sequence[Any]], Sequence[Any]], *, comes_last: bool = False
@@ -427,14 +422,6 @@ def free_all(db: Db, _config: Config, asked: Sequence[None]) -> list[None]:
     """Let go of what processes did that are no more."""
     leases.let_all_go(db)
     return list(asked)
-
-
-def refill(db: Db, _config: Config, changed: Sequence[set[str]]) -> list[None]:
-    """Forget what was used under limits that are no more."""
-    throttles.take_turns(db)
-    for names in changed:
-        throttles.refill(db, names)
-    return [None] * len(changed)
 
 
 def _came_of(row: dict[str, Any] | None, verb: Verb, actor: str) -> str:

@@ -346,9 +346,13 @@ class World:
         """Put another routing.yaml, with the usual receivers, into force."""
         await self.reload(RECEIVERS + text)
 
+    def write(self, text: str) -> None:
+        """Leave another routing.yaml where the next run finds it."""
+        self._file.write_text(text)
+
     async def reload(self, text: str) -> None:
         """Put another routing.yaml into force."""
-        self._file.write_text(text)
+        self.write(text)
         response = await self.client.post("/-/reload")
         assert response.status_code == 200, response.text
         await self.settle()

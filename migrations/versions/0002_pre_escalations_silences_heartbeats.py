@@ -18,6 +18,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Bring the schema forward."""
+    op.add_column("throttle", sa.Column("under", AutoString(), nullable=False, server_default=sa.text("''")))
     op.create_table(
         "calendar",
         sa.Column("url", AutoString(), nullable=False),
@@ -139,3 +140,4 @@ def downgrade() -> None:
     op.drop_table("silence")
     op.drop_table("heartbeat")
     op.drop_table("calendar")
+    op.drop_column("throttle", "under")

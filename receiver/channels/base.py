@@ -81,6 +81,7 @@ class ChannelConfig(Record):
     """What every `*_configs` entry of a receiver has."""
 
     keeps_state: ClassVar[bool] = False  # the service has one incident for a key, and ignores unknown ends
+    edit_costs: ClassVar[int] = 0  # new messages that an edit counts as; 0: nothing here can be edited
     send_resolved: bool = True  # tell this destination when the incident resolves
     rate_limit: RateLimit | None = None  # None: what the service publishes
 

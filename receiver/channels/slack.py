@@ -87,6 +87,8 @@ BROADCAST = {  # a thread notifies only those who follow it; these ask someone t
 class SlackConfig(ChannelConfig):
     """An entry of `slack_configs`: an incoming webhook (api_url), or an app (app_token) that edits."""
 
+    edit_costs: ClassVar[int] = 7  # chat.update is Tier 3: 50 a minute, what goes at once included
+
     api_url: SecretUrl | None = None
     api_url_file: str | None = None  # read at every send
     app_token: SecretStr | None = None
@@ -226,7 +228,9 @@ class Slack:
             except MarkupRefused:
                 raise
             except PermanentFailure:
-                pass  # deleted, too old to edit, thread locked: a new message tells it, or fails the same way
+                if message.reason is Reason.OUTDATED:  # it was told; nobody needs to hear of it once more
+                    raise
+                # Deleted, too old to edit, thread locked: a new message tells it, or fails the same way.
         said = await self._call(exchange, exchange.to.app_url, payload(exchange.to, message))
         ids = {"channel": str(said.get("channel", "")), "ts": str(said.get("ts", ""))}
         return Sent(

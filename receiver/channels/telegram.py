@@ -79,7 +79,9 @@ class Telegram:
                 try:
                     return await _continue(speaker, to, token, message, earlier)
                 except (NotEditable, Migrated):
-                    pass  # deleted, too old, or left behind in the group that moved: a new message tells it
+                    if message.reason is Reason.OUTDATED:  # it was told; nobody needs to hear of it once more
+                        raise
+                    # Deleted, too old, or left behind in the group that moved: a new message tells it.
             return await _begin(speaker, to, token, message, earlier)
         except MarkupRefused as failure:
             if message.is_plain:  # nothing simpler is left to try

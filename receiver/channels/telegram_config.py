@@ -1,7 +1,7 @@
 """Which chat does an entry of `telegram_configs` mean, and which bot writes to it?"""
 
 import re
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -22,6 +22,8 @@ WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")  # what setWebhook takes
 
 class TelegramConfig(ChannelConfig):
     """An entry of `telegram_configs`: a bot, and the chat it writes to."""
+
+    edit_costs: ClassVar[int] = 2  # what is said beneath it is a call of its own
 
     bot_token: SecretStr | None = None
     bot_token_file: str | None = None  # read at every send

@@ -368,6 +368,7 @@ def _way(destination: Destination) -> Way:
         config.rate_limit.limit if config.rate_limit else channel.destination_limit,
         channel.service_limit,
         channel.takes_digests,
+        config.edit_costs or 1,
     )
 
 

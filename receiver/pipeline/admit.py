@@ -123,16 +123,21 @@ def _digests(db: Db, wish: Claim, gate: Gate, full: Mapping[str, int], taken: li
     return found
 
 
-def settle(db: Db, admitted: Admitted, sent: Mapping[str, int], probed: Collection[str]) -> Gate:
+def settle(
+    db: Db, admitted: Admitted, sent: Mapping[str, int], edits: Mapping[str, int], probed: Collection[str]
+) -> Gate:
     """Write down what is used of the buckets; what was taken and is not sent is given back.
 
-    `sent` says how many messages go to each destination, `probed` which services are probed by one of them.
+    `sent` says how many messages go to each destination, `edits` how many of them change an earlier one,
+    `probed` which services are probed by one of them.
     """
     gate = admitted.gate
     spent = replace(gate, throttles=dict(admitted.before), under_way={})
     for destination, count in sent.items():
         for _ in range(count):
             spent.let_through(destination)
+    for destination, count in edits.items():
+        spent.edit(destination, count)
     for destination in set(admitted.digests.values()) & sent.keys():
         spent.hold_back(destination)
     for service in probed:

@@ -45,7 +45,8 @@ Row = dict[str, Any]
 Answer = TypeVar("Answer")
 
 NO_MORE = "routing.yaml no longer has it"
-OF_INTEREST = policy.UPDATES | {Reason.REPEAT_DUE}  # anything else must reach somebody
+OF_INTEREST = policy.UPDATES | {Reason.REPEAT_DUE, Reason.OUTDATED}  # anything else must reach somebody
+SILENT = {Reason.FIRST, Reason.OUTDATED}  # nothing is said beneath the message
 IN_ORDER = timedelta(microseconds=1)  # what opens together goes out by severity, told apart by this
 LAST = timedelta(milliseconds=1)  # what is over comes after all that fires
 
@@ -63,6 +64,12 @@ class Delivery:
     members: "tuple[Delivery, ...]" = ()  # of a digest: what it tells, the most severe first, which is this
     probes: str | None = None  # the service that this attempt finds out about
     is_awaited: bool = False  # its service failed before, so a success is news
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether it changes a message that was sent before."""
+        can_be = self.destination is not None and self.destination.config.edit_costs > 0
+        return can_be and self.conversation is not None and bool(self.conversation["ids"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,8 @@ def _claim(db: Db, config: Config, wish: Claim) -> Claimed:
     deliveries = _in_digests(config, found, admitted)
     sent = Counter(one.notification["destination"] for one in deliveries)
     probed = {one.probes for one in deliveries if one.probes is not None}
-    gate = admit.settle(db, admitted, sent, probed)
+    edits = Counter(one.notification["destination"] for one in deliveries if one.is_edit)
+    gate = admit.settle(db, admitted, sent, edits, probed)
     closed = frozenset(gate.closed(urgent=False))
     return Claimed(deliveries, admitted.is_more or bool(risen), gate.is_crowded(), closed, gate.next_at())
 
@@ -215,6 +223,8 @@ def _revised(
 
 def _asked(question: Callable[..., Answer], row: Row, *about: Any) -> Answer | None:
     """Return what hours and rules say; a bug in them must not silence anybody."""
+    if row["reason"] == Reason.OUTDATED:
+        return None  # it makes no sound
     try:
         return question(row, *about)
     except DatabaseFailure:
@@ -227,6 +237,9 @@ def _asked(question: Callable[..., Answer], row: Row, *about: Any) -> Answer | N
 def _decide(
     row: Row, incident: Row, talk: Row | None, destination: Destination | None, *, may_be_told: bool
 ) -> Send | Withdraw:
+    if row["reason"] == Reason.OUTDATED:
+        sent_at = talk["sent_at"] if talk else None
+        return policy.edit(State(incident["state"]), owed_at=row["created_at"], sent_at=sent_at)
     told = talk["sent_revision"] if talk else None
     if destination is not None and destination.config.keeps_state:
         may_be_told = row["attempts"] > 0  # where an end of nothing does no harm, any attempt will do
@@ -372,7 +385,7 @@ def _message(
         notification_id=delivery.notification["id"],
         title=rendered.title,
         text=rendered.text,
-        reply=rendered.reply if delivery.conversation and reason is not Reason.FIRST else None,
+        reply=rendered.reply if delivery.conversation and reason not in SILENT else None,
         facts=told,
         is_plain=is_plain,
         alternative=rendered.alternative,

@@ -40,6 +40,7 @@ REASON_TEXTS = {
     Reason.SNOOZED: "snoozed for a while",
     Reason.SNOOZE_OVER: "the snooze is over, and it still fires",
     Reason.REPEAT_DUE: "still firing, and nobody is on it",
+    Reason.OUTDATED: "a digest told more than its message shows",
     Reason.FALLBACK: "another destination could not be reached",
     Reason.HEALED: "it came and went while you were away",
 }

@@ -45,9 +45,7 @@ def record(db: Db, config: Config, together: Sequence[Result]) -> list[bool]:
     maybe = outbox.ambiguous_at(db, _ids(one for one in results if one.outcome is Outcome.AMBIGUOUS))
     outbox.record_attempts(db, [_attempt(result) for result in results])
     results = [result for result in results if result.delivery.notification["id"] in owed]
-    outbox.save_conversations(
-        db, [_conversation(result, now) for result in results if result.outcome is Outcome.SENT]
-    )
+    outbox.save_conversations(db, [_conversation(result, now) for result in results if _is_told(result)])
     results = [result for result in results if _is_held(result, owed)]
     lost = _lost(db, config, results, maybe, now)
     outbox.change(
@@ -63,6 +61,7 @@ def record(db: Db, config: Config, together: Sequence[Result]) -> list[bool]:
     fallbacks = {
         id_: fallback(config, one.delivery.notification, one.delivery.incident, now)
         for id_, one in lost.items()
+        if not _is_edit(one)
     }
     waiting = _waiting(db, results)
     reminders = [
@@ -70,10 +69,11 @@ def record(db: Db, config: Config, together: Sequence[Result]) -> list[bool]:
         for result in _unreminded(waiting, results)
         if states.get(result.delivery.incident["id"]) == State.TRIGGERED
     ]
-    outbox.owe(db, reminders + [row for rows in fallbacks.values() for row in rows])
+    owing = [*reminders, *_outdated(db, config, results, now)]
+    outbox.owe(db, owing + [row for rows in fallbacks.values() for row in rows])
     incidents.tell_timeline(db, [_told(result, fallbacks, now) for result in results])
-    if lost:
-        _raise_alarm(db, config, list(lost.values()), now)
+    if fallbacks:
+        _raise_alarm(db, config, [lost[id_] for id_ in fallbacks], now)
     return [
         any(row["due_at"] <= now for talk in its_talks for row in waiting.get(talk, ()))
         for its_talks in talks
@@ -132,7 +132,7 @@ def _unreminded(waiting: Mapping[tuple[int, str], list[Row]], results: Sequence[
     return [
         result
         for result in results
-        if result.outcome is Outcome.SENT
+        if _is_told(result)
         and not any(
             row["reason"] in {Reason.REPEAT_DUE, Reason.FALLBACK}
             or row["revision"] > result.delivery.incident["revision"]
@@ -179,6 +179,8 @@ def _finished(result: Result, *, lost: bool, now: datetime) -> Row:
     why = _why(result)
     if result.outcome is Outcome.SENT:
         state = {"state": NotificationState.SENT, "why": why, "finished_at": now}
+    elif lost and _is_edit(result):  # it was told what it does not show; that is no dead letter
+        state = {"state": NotificationState.WITHDRAWN, "why": why, "finished_at": now}
     elif lost:
         state = {"state": NotificationState.FAILED, "why": why, "finished_at": now}
     else:
@@ -207,12 +209,57 @@ def _conversation(result: Result, now: datetime) -> Row:
     }
 
 
+def _is_edit(result: Result) -> bool:
+    """Return whether it only was to change how an earlier message looks."""
+    return bool(result.delivery.notification["reason"] == Reason.OUTDATED)
+
+
+def _is_told(result: Result) -> bool:
+    """Return whether somebody was told; an edit tells nobody."""
+    return result.outcome is Outcome.SENT and not _is_edit(result)
+
+
+def _outdated(db: Db, config: Config, results: Sequence[Result], now: datetime) -> list[Row]:
+    """Return edits of the messages that look older than what a digest told.
+
+    Nobody waits for them, so together they take half of what may be edited, and news find the other half.
+    """
+    told = [
+        one
+        for one in results
+        if _is_told(one)
+        and one.together > 1
+        and one.delivery.is_edit
+        and one.delivery.notification["destination"] in config.ways  # it may just have been removed
+    ]
+    if not told:
+        return []
+    last = outbox.last_edit_at(db, {one.delivery.notification["destination"] for one in told})
+    owed = []
+    for result in told:
+        row = result.delivery.notification
+        target = _target(config, row)
+        begin = now + throttle.BETWEEN_DIGESTS  # until then nothing goes there but what is urgent
+        pace = 2 * config.ways[target.destination].edit_pace
+        due = max(begin, last.get(target.destination, begin)) + pace
+        last[target.destination] = due
+        key = f"{row['id']}:{Reason.OUTDATED}"
+        owed.append(
+            route.owe(config, result.delivery.incident, target, Reason.OUTDATED, due=due, now=now, key=key)
+        )
+    return owed
+
+
+def _target(config: Config, row: Row) -> route.Target:
+    node = next((node for node in walk(config.tree) if node.name == row["route"]), config.tree)
+    return route.Target(row["destination"], row["receiver"], node)
+
+
 def _reminder(config: Config, result: Result, now: datetime) -> Row:
     row = result.delivery.notification
-    node = next((node for node in walk(config.tree) if node.name == row["route"]), config.tree)
-    target = route.Target(row["destination"], row["receiver"], node)
+    target = _target(config, row)
     key = f"{row['id']}:{Reason.REPEAT_DUE}"
-    due = now + node.repeat_interval
+    due = now + target.node.repeat_interval
     return route.owe(config, result.delivery.incident, target, Reason.REPEAT_DUE, due=due, now=now, key=key)
 
 
@@ -234,6 +281,11 @@ def _told(result: Result, fallbacks: Mapping[int, Sequence[Row]], now: datetime)
     n = row["attempts"] + 1
     tries = f"attempt {n}" if n > 1 else "first attempt"
     maybe = f"; {MAYBE}" if result.outcome is Outcome.AMBIGUOUS else ""
+    if _is_edit(result) and result.outcome is Outcome.SENT:
+        return line(row, now, Happening.TOLD, f"{name}: its message was brought up to date ({tries})")
+    if _is_edit(result) and result.outcome is Outcome.PERMANENT:
+        said = result.answer[:300]
+        return line(row, now, Happening.WITHDRAWN, f"{name}: its message stays as it is: {said}")
     if result.outcome is Outcome.SENT:
         how = f", in a digest of {result.together}" if result.together > 1 else ""
         return line(row, now, Happening.TOLD, f"{name} was told ({row['reason']}, {tries}{how})")

@@ -131,9 +131,10 @@ def owe(
 def fallback_at(config: Config, reason: Reason, due: datetime) -> datetime | None:
     """Return when the fallback hears of what is due then and was not sent; it has no fallback itself.
 
-    Nobody else is told of what came and went.
+    Nobody else is told of what came and went, or of an edit.
     """
-    return None if reason in {Reason.FALLBACK, Reason.HEALED} else due + config.fallback_after
+    unheard = {Reason.FALLBACK, Reason.HEALED, Reason.OUTDATED}
+    return None if reason in unheard else due + config.fallback_after
 
 
 def collapsed(config: Config, row: Row, incident: Row, reason: Reason, *, due: datetime) -> Row:
@@ -141,7 +142,7 @@ def collapsed(config: Config, row: Row, incident: Row, reason: Reason, *, due: d
     earlier = Reason(row["reason"])
     urgent = row["urgent"] or config.is_urgent(incident["severity"])
     changed = {**row, "revision": incident["revision"], "urgent": urgent}
-    if earlier is Reason.REPEAT_DUE:  # a reminder is hours away
+    if earlier in {Reason.REPEAT_DUE, Reason.OUTDATED}:  # a reminder is hours away, and an edit has time
         return {**changed, "reason": reason, "due_at": due, "fallback_at": fallback_at(config, reason, due)}
     metrics.SAVED.labels("collapsed").inc()
     keeps_waiting = row["attempts"] and reason not in IMMEDIATE  # anything else keeps the earlier time

@@ -121,3 +121,17 @@ def verdict(
             return Withdraw("acknowledged; no reminders")
         return Send(MessageEvent.ACKNOWLEDGED)
     return Send(MessageEvent.TRIGGERED)
+
+
+SHOWN = {
+    State.TRIGGERED: MessageEvent.TRIGGERED,
+    State.ACKNOWLEDGED: MessageEvent.ACKNOWLEDGED,
+    State.RESOLVED: MessageEvent.RESOLVED,
+}
+
+
+def edit(state: State, *, owed_at: datetime, sent_at: datetime | None) -> Send | Withdraw:
+    """Return whether a message must still be edited because a digest told more than it shows."""
+    if sent_at is None or sent_at > owed_at:  # whatever was told since edited it, or owes an edit of its own
+        return Withdraw(SAID_ALREADY)
+    return Send(SHOWN[state])

@@ -5,7 +5,7 @@ algorithm). A breaker is a count of failures and the instant of the next probe. 
 replicas share them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +31,10 @@ class Limit:
         """How long one use takes to be earned back."""
         return self.per / self.count
 
+    def __str__(self) -> str:
+        """Return what tells it from every other limit."""
+        return f"{self.count} in {self.per.total_seconds():g} s, {self.burst} at once"
+
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
@@ -39,6 +43,7 @@ class Throttle:
     free_at: datetime = LONG_AGO
     failures: int = 0  # temporary ones in a row
     probe_at: datetime | None = None  # the breaker is open, and one attempt may be made then
+    under: str = ""  # the limit that `free_at` was counted under; under another it says nothing
 
     @property
     def is_open(self) -> bool:
@@ -49,25 +54,35 @@ class Throttle:
 UNKNOWN = Throttle()
 
 
+def free_at(throttle: Throttle, limit: Limit | None) -> datetime:
+    """Return when all that was taken under this limit has been earned back."""
+    return throttle.free_at if throttle.under == _name(limit) else LONG_AGO
+
+
+def _name(limit: Limit | None) -> str:
+    return "" if limit is None else str(limit)
+
+
 def usable_at(throttle: Throttle, limit: Limit | None, *, urgent: bool) -> datetime:
     """Return from when on the bucket has one more; without a limit, until when it asked to be left alone."""
     if limit is None:
-        return throttle.free_at
+        return free_at(throttle, limit)
     kept = 0 if urgent else limit.burst // KEPT_OF_BURST
-    return throttle.free_at - (limit.burst - kept - 1) * limit.pace
+    return free_at(throttle, limit) - (limit.burst - kept - 1) * limit.pace
 
 
-def used(throttle: Throttle, limit: Limit | None, now: datetime) -> Throttle:
-    """Return the bucket with one taken out of it."""
+def used(throttle: Throttle, limit: Limit | None, now: datetime, times: int = 1) -> Throttle:
+    """Return the bucket with one taken out of it, or more; it may owe some then."""
     if limit is None:
         return throttle
-    return replace(throttle, free_at=max(throttle.free_at, now) + limit.pace)
+    earned_back = max(free_at(throttle, limit), now) + times * limit.pace
+    return replace(throttle, free_at=earned_back, under=_name(limit))
 
 
 def left_alone(throttle: Throttle, limit: Limit | None, until: datetime) -> Throttle:
     """Return the bucket of a service that asked to wait: nothing is in it until then."""
-    free_at = until if limit is None else until + (limit.burst - 1) * limit.pace
-    return replace(throttle, free_at=max(throttle.free_at, free_at))
+    earned_back = until if limit is None else until + (limit.burst - 1) * limit.pace
+    return replace(throttle, free_at=max(free_at(throttle, limit), earned_back), under=_name(limit))
 
 
 def failed(throttle: Throttle, now: datetime, *, is_probe: bool, luck: float) -> Throttle:
@@ -107,6 +122,16 @@ class Way:
     limit: Limit | None = None
     service_limit: Limit | None = None
     takes_digests: bool = False
+    edit_costs: int = 1  # of what the service takes, where a new message costs one
+
+    @property
+    def edit_pace(self) -> timedelta:
+        """How long an edit takes to be earned back."""
+        paces = (
+            self.limit.pace if self.limit else None,
+            self.service_limit.pace * self.edit_costs if self.service_limit else None,
+        )
+        return max((pace for pace in paces if pace is not None), default=timedelta())
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +157,6 @@ def breaker(service: str) -> str:
 def digests(destination: str) -> str:
     """Return the name of what keeps digests to a destination apart."""
     return f"digest {destination}"
-
-
-def changed(before: Mapping[str, Way], after: Mapping[str, Way]) -> set[str]:
-    """Return the names of the throttles whose limit is another: what was used says nothing any more."""
-    old, new = _limits(before.values()), _limits(after.values())
-    return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
-
-
-def _limits(ways: Iterable[Way]) -> dict[str, Limit | None]:
-    found: dict[str, Limit | None] = {}
-    for way in ways:
-        found[bucket(way.destination)] = way.limit
-        found[breaker(way.service)] = way.service_limit
-    return found
 
 
 @dataclass(slots=True)
@@ -240,6 +251,13 @@ class Gate:
         for name, limit in ((bucket(destination), way.limit), (breaker(way.service), way.service_limit)):
             if limit is not None:
                 self.throttles[name] = used(self.known(name), limit, self.now)
+
+    def edit(self, destination: str, count: int) -> None:
+        """Note that so many of what was let through are edits: the service counts them apart."""
+        way = self.way(destination)
+        name, more = breaker(way.service), count * (way.edit_costs - 1)
+        if way.service_limit is not None and more > 0:
+            self.throttles[name] = used(self.known(name), way.service_limit, self.now, more)
 
     def may_probe(self) -> list[str]:
         """Return the services whose breaker is open and whose probe is due."""

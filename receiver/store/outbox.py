@@ -160,7 +160,12 @@ FIRST = {  # by: is it urgent, is something closed, was something taken
     )
     for urgent in (True, False) for closed in (True, False) for taken in (True, False)
 }  # fmt: skip
-TO_ONE = _longest_due_first(IS_ORDINARY, NOT_TAKEN, NOTIFICATION.c.destination == bindparam("destination"))
+TO_ONE = _longest_due_first(
+    IS_ORDINARY,
+    NOT_TAKEN,
+    NOTIFICATION.c.destination == bindparam("destination"),
+    NOTIFICATION.c.reason != text(f"'{Reason.OUTDATED}'"),  # a digest would tell it as news
+)
 TO_PROBE = (
     DUE.where(NOTIFICATION.c.destination.in_(bindparam("open", expanding=True)))
     .order_by(NOTIFICATION.c.urgent.desc(), NOTIFICATION.c.attempts, NOTIFICATION.c.due_at)
@@ -268,6 +273,17 @@ WAITS = (  # for a time to speak
     or_(NOTIFICATION.c.attempts == 0, ~BACKS_OFF),
     NOTIFICATION.c.claimed_until.is_(None),
 )
+
+
+def last_edit_at(db: Connection, destinations: Collection[str]) -> dict[str, datetime]:
+    """Return when the last edit is due that is owed to a message because of a digest, by destination."""
+    last = func.max(NOTIFICATION.c.due_at, type_=NOTIFICATION.c.due_at.type)
+    statement = select(NOTIFICATION.c.destination, last).where(
+        IS_OWED,
+        NOTIFICATION.c.reason == Reason.OUTDATED,
+        NOTIFICATION.c.destination.in_(sorted(destinations)),
+    )
+    return {row[0]: row[1] for row in db.execute(statement.group_by(NOTIFICATION.c.destination))}
 
 
 def ask_again(db: Connection, now: datetime) -> int:

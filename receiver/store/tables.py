@@ -209,6 +209,9 @@ class Throttle(SQLModel, table=True):
     free_at: datetime  # when all that was taken has been earned back
     failures: int  # temporary ones, since the last success
     probe_at: datetime | None = None  # the breaker is open: one attempt is made then
+    under: str = Field(
+        sa_column_kwargs={"server_default": text("''")}
+    )  # the limit that free_at was counted under
 
 
 class Escalation(SQLModel, table=True):

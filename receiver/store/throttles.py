@@ -5,13 +5,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, func, or_, select, text, update
 
-from receiver.policy.throttle import LONG_AGO, Throttle
+from receiver.policy.throttle import Throttle
 from receiver.store import bulk
 from receiver.store.prepared import Prepared
 from receiver.store.tables import Throttle as Row
 
 THROTTLE = Row.__table__  # type: ignore[attr-defined]
-COLUMNS = (THROTTLE.c.name, THROTTLE.c.free_at, THROTTLE.c.failures, THROTTLE.c.probe_at)
+COLUMNS = (THROTTLE.c.name, THROTTLE.c.free_at, THROTTLE.c.failures, THROTTLE.c.probe_at, THROTTLE.c.under)
 CLAIMS = 7_205_759_403  # any number, the same in all replicas
 
 
@@ -44,11 +44,18 @@ def save(db: Connection, throttles: Mapping[str, Throttle]) -> None:
     if throttles:
         later = "MAX" if db.dialect.name == "sqlite" else "GREATEST"
         clause = (
-            f"ON CONFLICT (name) DO UPDATE SET free_at = {later}(throttle.free_at, excluded.free_at),"
-            " failures = excluded.failures, probe_at = excluded.probe_at"
+            "ON CONFLICT (name) DO UPDATE SET free_at = CASE WHEN throttle.under = excluded.under"
+            f" THEN {later}(throttle.free_at, excluded.free_at) ELSE excluded.free_at END,"
+            " failures = excluded.failures, probe_at = excluded.probe_at, under = excluded.under"
         )
         rows = [
-            {"name": name, "free_at": one.free_at, "failures": one.failures, "probe_at": one.probe_at}
+            {
+                "name": name,
+                "free_at": one.free_at,
+                "failures": one.failures,
+                "probe_at": one.probe_at,
+                "under": one.under,
+            }
             for name, one in sorted(throttles.items())
         ]
         bulk.insert(db, THROTTLE, rows, unless=clause)
@@ -58,12 +65,6 @@ def open_breakers(db: Connection) -> int:
     """Return how many services are not tried but by probes."""
     statement = select(func.count()).select_from(THROTTLE).where(THROTTLE.c.probe_at.is_not(None))
     return int(db.execute(statement).scalar_one())
-
-
-def refill(db: Connection, names: Collection[str]) -> None:
-    """Have as much in these buckets as if nothing had been used; failures stay as they are."""
-    statement = update(THROTTLE).where(THROTTLE.c.name.in_(sorted(names)))
-    db.execute(statement.values(free_at=LONG_AGO))
 
 
 def forget(db: Connection, names: Collection[str]) -> None:

@@ -1,6 +1,7 @@
 """How do people's answers come in? From a service, signed; or by a link that asks before it acts."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import structlog
@@ -9,7 +10,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 
 from receiver import metrics
-from receiver.channels.base import Forged, Inbound
+from receiver.channels.base import Forged, Heard, Inbound
 from receiver.policy.incident import OFFERED, State, Verb
 from receiver.policy.links import BadLink, Link, read
 from receiver.services import Services
@@ -23,8 +24,11 @@ log = structlog.get_logger()
 router = APIRouter()
 Held = Annotated[Services, Depends(services_of)]
 Facts = dict[str, Any]
+Done = list[tuple[Heard, str]]  # what people said, and what came of each
 
-READ_SECONDS = 2.0  # Slack waits three seconds for all of it
+IN_TIME = 2.0  # seconds for body and commit; Slack waits three, PagerDuty five, and the way there takes some
+NEVER_AGAIN = {"slack"}  # does not send again what was not answered with 200
+NOT_TAKEN = "it could not be taken; press the button again"
 VERBS = {
     Verb.ACKNOWLEDGE: ("Acknowledge", "others will see that you are on it, and reminders stop"),
     Verb.UNACKNOWLEDGE: ("Unacknowledge", "it is nobody's again, and reminders go on"),
@@ -78,11 +82,19 @@ async def hear_pagerduty(request: Request, services: Held) -> Response:
 
 
 async def _hear(kind: str, request: Request, services: Services) -> Response:
+    """Answer in time, after the commit where that comes soon enough.
+
+    Where it does not, a service that sends again is asked to, for an event counts once however often it
+    comes. One that never does is answered; whoever pressed hears what came of it when that is known.
+    """
     headers = {name.lower(): value for name, value in request.headers.items()}
+    doing: asyncio.Task[Done] | None = None
     try:
-        async with asyncio.timeout(READ_SECONDS):
+        async with asyncio.timeout(IN_TIME):
             body = await request.body()
-        done = await services.hear(kind, Inbound(headers, body, services.clock.now()))
+            answers = services.hear(kind, Inbound(headers, body, services.clock.now()))
+            doing = asyncio.create_task(services.heard(kind, answers))
+            done = await asyncio.shield(doing)
     except Forged as forged:
         metrics.ANSWERS.labels(kind, "forged").inc()
         log.warning("answer.forged", kind=kind, reason=str(forged))
@@ -90,9 +102,23 @@ async def _hear(kind: str, request: Request, services: Services) -> Response:
     except ClientDisconnect:
         return problem(400, "the connection ended before the body did")
     except (TimeoutError, Overloaded, DatabaseFailure) as error:
-        log.warning("answer.not_taken", kind=kind, reason=type(error).__name__)
+        log.warning("answer.not_taken_in_time", kind=kind, reason=type(error).__name__)
+        if doing is not None and not doing.done():
+            if kind in NEVER_AGAIN:
+                return Response(background=BackgroundTask(_finish, kind, answers, doing, services))
+            doing.cancel()
         return problem(503, "it could not be taken now; send it again", headers={"Retry-After": "5"})
-    return Response(status_code=200, background=BackgroundTask(services.confirm, kind, done))
+    return Response(background=BackgroundTask(services.confirm, kind, done))
+
+
+async def _finish(kind: str, answers: Sequence[Heard], doing: asyncio.Task[Done], services: Services) -> None:
+    """Tell who answered what came of it, whenever that is."""
+    try:
+        done = await doing
+    except (Overloaded, DatabaseFailure) as error:
+        log.warning("answer.lost", kind=kind, reason=type(error).__name__)
+        done = [(heard, NOT_TAKEN) for heard in answers]
+    await services.confirm(kind, done)
 
 
 @router.api_route("/answer/{token}", methods=["GET", "HEAD"], include_in_schema=False)

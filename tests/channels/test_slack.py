@@ -251,6 +251,17 @@ class TestApp(SlackContract):
             assert len(server.main_messages()) == 1
             assert sent.ids["channel"] == OPS
 
+    async def test_an_edit_that_tells_no_news_never_becomes_a_message(self, server, client, clock):
+        async with server:
+            channel, config = self.channel(client, clock), self.config(server)
+            first = await channel.send(config, a_message(), None)
+            server.delete(OPS, first.ids["ts"])
+
+            with pytest.raises(PermanentFailure, match="message_not_found"):
+                await channel.send(config, a_message(reason=Reason.OUTDATED), first)
+
+            assert server.main_messages() == []
+
     @pytest.mark.parametrize(
         "code", ["cant_update_message", "edit_window_closed", "is_inactive", "unheard_of"]
     )

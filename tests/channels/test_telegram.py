@@ -257,6 +257,18 @@ async def test_a_deleted_message_is_sent_anew(server, channel):
         assert len(server.shown()) == 1
 
 
+async def test_an_edit_that_tells_no_news_never_becomes_a_message(server, channel):
+    async with server:
+        config = config_of(server)
+        first = await channel.send(config, telegram_message(), None)
+        del server.chats[SUPERGROUP].messages[int(first.ids["message_id"])]
+
+        with pytest.raises(PermanentFailure, match="message to edit not found"):
+            await channel.send(config, telegram_message(reason=Reason.OUTDATED), first)
+
+        assert server.shown() == []
+
+
 async def test_a_reply_to_a_message_deleted_meanwhile_is_sent_without_it(server, channel):
     async with server:
         config = config_of(server)

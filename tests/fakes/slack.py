@@ -1,5 +1,6 @@
 """A Slack workspace: messages, edits and threads, buttons that can be pressed, Slack's limits and errors."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -51,6 +52,7 @@ class FakeSlack(FakeHttp):
         self.messages: dict[tuple[str, str], dict[str, Any]] = {}  # (channel id, ts) to the message
         self.posted: list[dict[str, Any]] = []  # by the webhook
         self.whispers: list[dict[str, Any]] = []  # what was said to one person alone, by a response_url
+        self.whispered = asyncio.Event()
         self.errors: deque[str] = deque()
         self.calls: list[str] = []
         self._answers_left: dict[str, int] = {}
@@ -181,6 +183,7 @@ class FakeSlack(FakeHttp):
         if content.get("replace_original") or content.get("response_type") != "ephemeral":
             return Reply(status=400, body=b"everybody would see that")  # not Slack's rule, but ours
         self.whispers.append(content)
+        self.whispered.set()
         return Reply(body=b"ok", headers={"Content-Type": "text/html"})
 
     def _post(self, content: dict[str, Any]) -> Reply:

@@ -1,11 +1,12 @@
 """Which of what is due may go out now, and at what price?"""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, select
 
 from receiver.config import parse
 from receiver.pipeline.admit import DIGEST_FROM, MOST_IN_DIGEST, Claim
@@ -14,7 +15,7 @@ from receiver.policy.throttle import Throttle, breaker
 from receiver.store import outbox, throttles
 from receiver.store.database import connect
 from receiver.store.incidents import INCIDENT
-from receiver.store.outbox import NOTIFICATION
+from receiver.store.outbox import CONVERSATION, NOTIFICATION
 from receiver.worker import SLOTS
 from tests.fakes.clock import START
 from tests.store.test_database import INCIDENT_ROW, NOTIFICATION_ROW
@@ -133,6 +134,54 @@ def test_a_digest_has_its_limit_and_the_next_comes_later(db):
     assert between.deliveries == []
     assert len(second.deliveries) == 3
     assert sum(max(1, len(one.members)) for one in second.deliveries) == 47
+
+
+CHANNELS = [f"#c{n}" for n in range(12)]
+MANY = parse(
+    f"""
+receivers:
+  - name: ops
+    slack_configs: [{", ".join(f'{{channel: "{name}", app_token: xoxb-1}}' for name in CHANNELS)}]
+route: {{receiver: ops}}
+""",
+    {},
+)
+
+
+def in_a_minute(db: Connection) -> list[Any]:
+    """Return what is handed out in the busiest minute, asked ten times a second."""
+    found: list[Any] = []
+    for tenths in range(600):
+        [claimed] = claim(db, MANY, [Claim(START + tenths * SECOND / 10, 64, SLOTS, {})])
+        found += claimed.deliveries
+    return found
+
+
+def test_what_was_sent_is_edited_no_more_often_than_slack_takes(db):
+    """chat.update is Tier 3: fifty a minute for all channels together, whatever each of them takes."""
+    for name in CHANNELS:
+        owe(db, DIGEST_FROM - 1, destination=f"slack {name}", reason="new_alerts")
+    ids = {"channel": "C1", "ts": "1503435956.000247"}
+    for id_, name in db.execute(select(NOTIFICATION.c.incident_id, NOTIFICATION.c.destination)).all():
+        told = {"incident_id": id_, "destination": name, "ids": ids, "sent_at": START, "sent_revision": 0}
+        db.execute(CONVERSATION.insert().values(told))
+
+    found = in_a_minute(db)
+
+    assert all(one.is_edit for one in found)
+    assert 40 <= len(found) <= 50
+
+
+def test_new_messages_are_posted_as_often_as_slack_takes(db):
+    """They do not wait for what edits may."""
+    for name in CHANNELS:
+        owe(db, DIGEST_FROM - 1, destination=f"slack {name}")
+
+    found = in_a_minute(db)
+
+    assert not any(one.is_edit for one in found)
+    assert len(found) == 12 * (DIGEST_FROM - 1)
+    assert max(Counter(one.notification["destination"] for one in found).values()) <= 60
 
 
 def test_what_is_not_worth_saying_gives_its_place_back(db):

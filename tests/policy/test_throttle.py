@@ -75,6 +75,16 @@ def test_who_asked_to_be_left_alone_is(limit):
     assert usable_at(throttle, limit, urgent=True) == NOW + 90 * SECOND
 
 
+def test_what_was_used_under_another_limit_says_nothing():
+    """Nobody waits for what an older routing.yaml allowed, and what is used now counts anew."""
+    before = used(used(UNKNOWN, Limit(1, timedelta(hours=1), 1), NOW), Limit(1, timedelta(hours=1), 1), NOW)
+
+    assert usable_at(before, ONE_A_SECOND, urgent=False) < NOW
+    assert usable_at(before, None, urgent=False) < NOW
+    assert used(before, ONE_A_SECOND, NOW) == used(UNKNOWN, ONE_A_SECOND, NOW)
+    assert left_alone(before, ONE_A_SECOND, NOW) == left_alone(UNKNOWN, ONE_A_SECOND, NOW)
+
+
 def test_a_breaker_opens_at_the_fifth_failure_in_a_row():
     throttle = UNKNOWN
     for _ in range(OPENS_AFTER - 1):

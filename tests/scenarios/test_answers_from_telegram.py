@@ -254,6 +254,44 @@ async def test_what_keeps_us_from_hearing_is_tried_again(
         await telegram.until(lambda: telegram.is_asked)
 
 
+async def test_who_is_not_heard_for_long_is_told_so_until_it_is_over(
+    world: World, telegram: FakeTelegram
+) -> None:
+    """Buttons that do nothing are a fault of ours; a hiccup is none."""
+    await told_by(world, telegram)
+    for _ in range(12):
+        telegram.refuses("getUpdates", 409, "Conflict: terminated by other getUpdates request")
+
+    async with listening(world.services):
+        for tried in range(1, 9):
+            await telegram.until(lambda tried=tried: telegram.calls.count("getUpdates") == tried)
+            await until_asleep(world, 2)
+            assert await world.alarms() == []
+            world.clock.advance(seconds=2**tried)  # 2 + 4 + … + 128 are less than five minutes
+        await telegram.until(lambda: telegram.calls.count("getUpdates") == 9)
+        await until_asleep(world, 2)
+        await world.settle()
+        [alarm] = await world.alarms()
+        world.slack.expect("#ops", "TocsinTelegramUnheard", "Conflict")
+
+        for tried in range(10, 13):  # said again at each failure, it is one incident that goes on
+            world.clock.advance(minutes=5)
+            await telegram.until(lambda tried=tried: telegram.calls.count("getUpdates") == tried)
+            await until_asleep(world, 2)
+            await world.settle()
+        assert [one["state"] for one in await world.alarms()] == ["triggered"]
+        world.clock.advance(minutes=5)
+        await telegram.until(lambda: telegram.is_asked)
+        await world.fast_forward(minutes=16)
+
+    assert alarm["labels"] == {
+        "alertname": "TocsinTelegramUnheard",
+        "bot": "4711000001",
+        "severity": "critical",
+    }
+    assert [one["state"] for one in await world.alarms()] == ["resolved"]
+
+
 async def test_a_service_that_is_out_is_asked_again_as_long_as_told(
     world: World, telegram: FakeTelegram
 ) -> None:

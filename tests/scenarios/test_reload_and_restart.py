@@ -126,6 +126,31 @@ async def test_a_limit_that_was_raised_or_removed_keeps_nobody_waiting(world: Wo
     assert "asked not to be told" not in await world.timeline(incident)
 
 
+@pytest.mark.parametrize("rate_limit", ["rate_limit: {count: 10, per: 1s, burst: 5},", ""])
+async def test_the_same_holds_where_it_changed_between_two_runs(world: World, rate_limit: str) -> None:
+    """Nobody who stops Tocsin, edits the file and starts it waits for what the old limit allowed."""
+    await world.reload(limited("rate_limit: {count: 1, per: 1h, burst: 2},"))
+    await world.alertmanager.storm(["One", "Two", "Three"], severity="critical")
+    assert len(world.slack.told) == 2
+
+    world.write(limited(rate_limit))
+    await world.restart()
+    await world.settle()
+
+    assert len(world.slack.told) == 3
+
+
+async def test_a_restart_is_no_way_around_a_limit(world: World) -> None:
+    """What was used stays used where the limit is the same."""
+    await world.reload(limited("rate_limit: {count: 1, per: 1h, burst: 2},"))
+    await world.alertmanager.storm(["One", "Two", "Three"], severity="critical")
+
+    await world.restart()
+    await world.settle()
+
+    assert len(world.slack.told) == 2
+
+
 async def test_a_limit_that_stayed_keeps_what_was_used(world: World) -> None:
     """A reload that changes no limit is no way around it."""
     limit = "rate_limit: {count: 1, per: 1h, burst: 2},"
