@@ -361,6 +361,7 @@ def _is_overdue(now: datetime) -> tuple[Any, ...]:
         IS_OWED,
         NOTIFICATION.c.due_at <= now + LONGEST_BACK_OFF,
         or_(NOTIFICATION.c.due_at <= now, and_(IS_TRIED, BACKS_OFF)),
+        NOTIFICATION.c.reason != Reason.OUTDATED,  # it was told; nobody waits for the edit
     )
 
 

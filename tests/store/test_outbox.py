@@ -55,3 +55,11 @@ def test_what_is_late_and_since_when(db, due_in, tried_ago, expected):
     found = overdue(db, NOW)
 
     assert found == expected
+
+
+def test_an_edit_that_tells_no_news_is_never_late(db):
+    """A digest told it, so nobody waits for it."""
+    made = {"id": 1, "reason": "outdated", "due_at": NOW - HOUR}
+    db.execute(NOTIFICATION.insert().values(NOTIFICATION_ROW | made))
+
+    assert overdue(db, NOW) == (0, None)
