@@ -170,6 +170,7 @@ route:
     world.slack.expect("#fallback", "DiskFull", edited=False)
     await world.fast_forward(minutes=2)
 
+    world.slack.expect("#fallback", "TocsinDeliveryFailed")  # what is more severe goes first
     world.slack.expect("#fallback", "DiskFull", "slack #ops", edited=True)
 
 
@@ -186,6 +187,7 @@ route:
     world.slack.fails_with(REFUSED, "#ops")
     incident = await world.alertmanager.fires("DiskFull", severity="warning")
 
+    world.slack.expect("#fallback", "TocsinDeliveryFailed")
     world.slack.expect("#fallback", "DiskFull", "slack #ops")
     assert [row["reason"] for row in await world.notifications(incident, "slack #fallback")] == [
         "first",
