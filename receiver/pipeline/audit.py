@@ -12,6 +12,7 @@ import structlog
 from receiver.config import Config
 from receiver.pipeline import late, route
 from receiver.pipeline.draft import owe, save, with_alerts
+from receiver.pipeline.follow import brought_back
 from receiver.pipeline.ingest import Received, ingest
 from receiver.policy.durations import in_words
 from receiver.policy.incident import Happening, Reason
@@ -19,7 +20,7 @@ from receiver.policy.payload import Said
 from receiver.policy.routing import walk
 from receiver.policy.watching import self_alarm
 from receiver.store import audit as store
-from receiver.store import incidents, outbox, throttles
+from receiver.store import escalations, incidents, outbox, throttles
 from receiver.store.audit import Stranded
 from receiver.store.database import Db
 
@@ -129,6 +130,8 @@ def jump(db: Db, config: Config, jumps: Sequence[Jump]) -> list[None]:
             outbox.bring_back(db, one.now, one.now + config.fallback_after)
             throttles.take_turns(db)
             throttles.bring_back(db, one.now)
+            by = one.expected - one.now
+            escalations.save(db, [brought_back(row, by, one.now) for row in escalations.ahead(db, one.now)])
         ingest(db, config, [Received(_jumped(one), None)])
     return [None] * len(jumps)
 
@@ -142,7 +145,7 @@ def _jumped(one: Jump) -> Said:
         )
     else:
         summary = (
-            f"The clock was put back by {size}. Pages that waited go out now; reminders, and the ends of"
-            " snoozes and of acknowledgements, come later by that much."
+            f"The clock was put back by {size}. Pages that waited go out now, and steps are taken in time;"
+            " reminders, and the ends of snoozes and of acknowledgements, come later by that much."
         )
     return self_alarm("TocsinClockJump", {}, summary, now=one.now, severity="warning")

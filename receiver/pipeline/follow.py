@@ -172,6 +172,21 @@ def stopped(row: Row, why: str) -> Row:
     return {**row, "pending": [], "step_at": None, "next_step_at": None, "why": why}
 
 
+def brought_back(row: Row, by: timedelta, now: datetime) -> Row:
+    """Return an escalation after the clock was put back: no step is late, though one may be early."""
+
+    def earlier(at: datetime | None) -> datetime | None:
+        return None if at is None else max(now, at - by)
+
+    later = [(one, datetime.fromisoformat(one["at"])) for one in row["pending"]]
+    return {
+        **row,
+        "step_at": earlier(row["step_at"]),
+        "next_step_at": earlier(row["next_step_at"]),
+        "pending": [{**one, "at": max(now, at - by).isoformat()} for one, at in later],
+    }
+
+
 def count_turns(db: Db, begun: Sequence[Row]) -> None:
     """Say whose turn it is in each round robin that is new."""
     new = [row for row in begun if row["turn"] is None]

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, literal, select, update
 
 from receiver.store import bulk
+from receiver.store.database import rows
 from receiver.store.prepared import Prepared
 from receiver.store.tables import Escalation
 
@@ -62,6 +63,11 @@ def next_turns(db: Connection, policies: Sequence[str]) -> dict[str, int]:
     ]
     statement = asked[0].union_all(*asked[1:])
     return {row[0]: 0 if row[1] is None else row[1] + 1 for row in db.execute(statement)}
+
+
+def ahead(db: Connection, now: datetime) -> list[Row]:
+    """Return the escalations whose next step is still to come."""
+    return rows(db, select(ESCALATION).where(ESCALATION.c.next_step_at > now))
 
 
 def ask_again(db: Connection, now: datetime) -> int:

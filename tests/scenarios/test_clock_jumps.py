@@ -91,3 +91,22 @@ async def test_a_jump_back_frees_who_asked_to_be_left_alone(world: World) -> Non
     await world.fast_forward(minutes=1)
 
     world.slack.expect("#ops", "DiskFull")
+
+
+async def test_a_jump_back_makes_no_step_late(world: World) -> None:
+    """The next person hears as long after the first as was said, whatever the clock showed meanwhile."""
+    await world.routes("""
+escalation_policies:
+  - {name: page, steps: [{notify: [{receiver: ops}]}, {after: 10m, notify: [{receiver: page}]}]}
+route: {receiver: dev, routes: [{escalation_policy: page, matchers: [severity="critical"], group_by: [alertname]}]}
+""")
+    await world.alertmanager.fires("DiskFull", severity="critical")
+    world.slack.expect("#ops", "DiskFull")
+
+    world.clock.jumps(hours=-5)
+    await look(world)
+    await world.fast_forward(minutes=9)
+    world.slack.expect_nothing("#page")
+    await world.fast_forward(minutes=1)
+
+    world.slack.expect("#page", "DiskFull")
