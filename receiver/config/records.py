@@ -223,6 +223,11 @@ class Config(Record):
         return replace(root, children=(*alarms, *root.children))
 
     @cached_property
+    def node_named(self) -> dict[str, routing.Node]:
+        """The routes by name; what is owed remembers its route by this."""
+        return {node.name: node for node in routing.walk(self.tree)}
+
+    @cached_property
     def receiver_named(self) -> dict[str, BaseReceiver]:
         """The receivers by name."""
         return {receiver.name: receiver for receiver in self.receivers}

@@ -17,7 +17,6 @@ from receiver.pipeline.ingest import Received, ingest
 from receiver.policy.durations import in_words
 from receiver.policy.incident import Happening, Reason
 from receiver.policy.payload import Said
-from receiver.policy.routing import walk
 from receiver.policy.watching import self_alarm
 from receiver.store import audit as store
 from receiver.store import escalations, incidents, outbox, throttles
@@ -50,14 +49,13 @@ class Jump:
 
 def told_to_nobody(config: Config, found: Stranded) -> tuple[list[int], dict[str, int]]:
     """Return the incidents that somebody should hear of, and how many took which routes to nobody."""
-    nodes = {node.name: node for node in walk(config.tree)}
     ids: list[int] = []
     silent: dict[str, int] = {}
     tells: dict[str, bool] = {}
     for id_, names in found:
         through = ", ".join(names)
         if through not in tells:  # thousands may have taken the same routes
-            known = [nodes[name] for name in names if name in nodes]
+            known = [config.node_named[name] for name in names if name in config.node_named]
             says_who = any(node.escalation_policy is not None for node in known)
             tells[through] = len(known) < len(names) or says_who or bool(route.targets(config, known))
         if tells[through]:

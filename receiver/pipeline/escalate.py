@@ -18,7 +18,7 @@ from receiver.pipeline.quiet import Quiet
 from receiver.policy.escalation import EscalationPolicy, Taken, take
 from receiver.policy.incident import Happening, Reason, State
 from receiver.policy.outbox import Wait
-from receiver.policy.routing import Node, walk
+from receiver.policy.routing import Node
 from receiver.policy.watching import self_alarm
 from receiver.store import escalations, incidents, outbox, throttles
 from receiver.store.database import DatabaseFailure, Db
@@ -101,12 +101,11 @@ class _Stage:
     ) -> None:
         self._config, self._duty, self._quiet, self._now = config, duty, quiet, now
         self._owed = dict(owed)
-        self._nodes = {node.name: node for node in walk(config.tree)}
         self.done = Steps()
 
     def step(self, row: Row, incident: Row, alerts: Sequence[Row]) -> None:
         """Do what is due of one escalation."""
-        node = self._nodes.get(row["route"], self._config.tree)
+        node = self._config.node_named.get(row["route"], self._config.tree)
         if not _asks_for_people(row, incident):
             self.done.escalations.append(stopped(row, f"the incident is {incident['state']}"))
             return

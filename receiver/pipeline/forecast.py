@@ -13,7 +13,7 @@ from receiver.pipeline.follow import thawed
 from receiver.policy import escalation, hours
 from receiver.policy.escalation import EscalationPolicy, step_after
 from receiver.policy.incident import State
-from receiver.policy.routing import Node, walk
+from receiver.policy.routing import Node
 
 Row = dict[str, Any]
 
@@ -54,10 +54,9 @@ def of_incident(config: Config, duty: Duty, incident: Row, rows: Sequence[Row]) 
     """Return who will be told of an open incident by its escalations, soonest first."""
     if incident["state"] == State.RESOLVED:
         return []
-    nodes = {node.name: node for node in walk(config.tree)}
     found: list[Foreseen] = []
     for row in rows:
-        node = nodes.get(row["route"], config.tree)
+        node = config.node_named.get(row["route"], config.tree)
         found += _of_escalation(config, duty, node, incident, row)
     return sorted(found, key=lambda one: one.at)
 

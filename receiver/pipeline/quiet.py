@@ -17,7 +17,7 @@ from receiver.policy.incident import Reason, State
 from receiver.policy.matching import matches
 from receiver.policy.muting import Cover, covered, inhibited_by
 from receiver.policy.outbox import Wait, Withdraw
-from receiver.policy.routing import Node, walk
+from receiver.policy.routing import Node
 from receiver.store import incidents, silences
 from receiver.store.database import Db
 
@@ -31,7 +31,6 @@ class Quiet:
 
     def __init__(self, db: Db, config: Config, now: datetime) -> None:
         self._db, self._config, self._now = db, config, now
-        self._nodes = {node.name: node for node in walk(config.tree)}
 
     def asks(
         self, row: Row, incident: Row, alerts: Sequence[Row], told_at: datetime | None
@@ -117,8 +116,9 @@ class Quiet:
 
     def _leading_to(self, row: Row, incident: Row) -> list[Node]:
         """Return the routes that tell this destination; it is quiet only where all of them are."""
-        own = self._nodes.get(row["route"], self._config.tree)
-        others = [self._nodes[name] for name in incident["routes"] if name in self._nodes]
+        named = self._config.node_named
+        own = named.get(row["route"], self._config.tree)
+        others = [named[name] for name in incident["routes"] if name in named]
         return [own, *(node for node in others if row["destination"] in route.targets(self._config, [node]))]
 
     def _opens(self, nodes: Sequence[Node], incident: Row, at: datetime) -> Wait | None:

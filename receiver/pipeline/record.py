@@ -15,7 +15,6 @@ from receiver.pipeline.ingest import Received, ingest
 from receiver.policy import throttle
 from receiver.policy.incident import Happening, Reason, State
 from receiver.policy.outbox import NotificationState, Outcome
-from receiver.policy.routing import walk
 from receiver.policy.throttle import Throttle
 from receiver.policy.watching import self_alarm
 from receiver.store import incidents, outbox, throttles
@@ -251,7 +250,7 @@ def _outdated(db: Db, config: Config, results: Sequence[Result], now: datetime) 
 
 
 def _target(config: Config, row: Row) -> route.Target:
-    node = next((node for node in walk(config.tree) if node.name == row["route"]), config.tree)
+    node = config.node_named.get(row["route"], config.tree)
     return route.Target(row["destination"], row["receiver"], node)
 
 

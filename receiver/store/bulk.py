@@ -5,20 +5,18 @@ statement is made once for a table and its columns, and rows are handed to the d
 one statement, to PostgreSQL as one JSON text, so that a batch is one round trip.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import JSON, Connection, DateTime, Table, text
+from sqlalchemy import Connection, Table, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from receiver.store.prepared import stored_instant, stored_json
+from receiver.store.prepared import Converter, binding
 
 Row = dict[str, Any]
-Converter = Callable[[Any], Any]
 
 PARTS = (64, 16, 4, 1)  # rows of one statement; 64 rows of the widest table are 1,600 parameters
 
@@ -99,12 +97,5 @@ def _into(table: Table, columns: tuple[str, ...]) -> str:
 
 @cache
 def _converters(table: Table, columns: tuple[str, ...]) -> tuple[tuple[int, Converter], ...]:
-    found = ((position, _converter(table.c[name].type)) for position, name in enumerate(columns))
+    found = ((position, binding(table.c[name].type)) for position, name in enumerate(columns))
     return tuple((position, convert) for position, convert in found if convert is not None)
-
-
-def _converter(kind: TypeEngine[Any]) -> Converter | None:
-    kind = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
-    if isinstance(kind, DateTime):
-        return stored_instant
-    return stored_json if isinstance(kind, JSON) else None

@@ -108,7 +108,7 @@ class Prepared:
             state.statement,
             {name: one.value for name, one in compiled.binds.items() if name not in values},
             tuple(places.get(name, (name, None)) for name in state.positiontup or ()),
-            {name: how for name in types if (how := _binding(types[name])) is not None},
+            {name: how for name in types if (how := binding(types[name])) is not None},
             tuple(str(column.keyname) for column in columns),
             tuple((n, how) for n, column in enumerate(columns) if (how := _meaning(column.type)) is not None),
         )
@@ -148,7 +148,8 @@ def _run(db: Connection, plan: Plan, given: Any, *, is_many: bool = False) -> li
         cursor.close()
 
 
-def _binding(kind: TypeEngine[Any]) -> Converter | None:
+def binding(kind: TypeEngine[Any]) -> Converter | None:
+    """Return how SQLite keeps a value of this type; None: as it is."""
     kind = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
     if isinstance(kind, DateTime):
         return stored_instant
