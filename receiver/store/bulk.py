@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.dialects import postgresql
 
-from receiver.store.prepared import Converter, binding
+from receiver.store.prepared import Converter, binding, cursor_of
 
 Row = dict[str, Any]
 
@@ -34,12 +34,11 @@ def insert(
     if db.dialect.name == "postgresql":
         found = db.execute(_for_postgresql(table, columns, clause), {"rows": to_json(rows).decode()})
         return [tuple(row) for row in found] if returning else []
-    cursor = db.connection.cursor()
     answers: list[tuple[Any, ...]] = []
-    for part in _parts(_stored_rows(table, columns, rows)):
-        cursor.execute(_for_sqlite(table, columns, clause, len(part)), tuple(chain.from_iterable(part)))
-        answers += cursor.fetchall()
-    cursor.close()
+    with cursor_of(db, f"{_into(table, columns)} {clause}") as cursor:
+        for part in _parts(_stored_rows(table, columns, rows)):
+            cursor.execute(_for_sqlite(table, columns, clause, len(part)), tuple(chain.from_iterable(part)))
+            answers += cursor.fetchall()
     return answers
 
 

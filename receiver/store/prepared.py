@@ -6,7 +6,8 @@ through SQLAlchemy: there the round trip is what counts.
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -133,16 +134,23 @@ def _meant(plan: Plan, row: tuple[Any, ...]) -> list[Any]:
 
 
 def _run(db: Connection, plan: Plan, given: Any, *, is_many: bool = False) -> list[Any]:
-    cursor = db.connection.cursor()
-    try:
+    with cursor_of(db, plan.text) as cursor:
         if is_many:
             cursor.executemany(plan.text, given)
             return []
         cursor.execute(plan.text, given)
         return list(cursor.fetchall())
+
+
+@contextmanager
+def cursor_of(db: Connection, text: str) -> Iterator[Any]:
+    """Yield a cursor of SQLite's driver, whose errors are said as SQLAlchemy says them everywhere else."""
+    cursor = db.connection.cursor()
+    try:
+        yield cursor
     except sqlite3.Error as error:
         raise DBAPIError.instance(
-            plan.text, None, error, sqlite3.Error, hide_parameters=True, dialect=db.dialect
+            text, None, error, sqlite3.Error, hide_parameters=True, dialect=db.dialect
         ) from error
     finally:
         cursor.close()

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlalchemy import bindparam, select, text, update
 
+from receiver.store import bulk
 from receiver.store.database import DatabaseFailure, connect, rows
 from receiver.store.incidents import INCIDENT
 from receiver.store.outbox import NOTIFICATION
 from receiver.store.prepared import Prepared
+from receiver.store.throttles import THROTTLE
 from tests.store.test_database import INCIDENT_ROW, NOTIFICATION_ROW
 
 NOW = datetime(2026, 11, 20, 3, 12, 30, 123456, tzinfo=UTC)
@@ -117,3 +119,11 @@ def test_a_fault_of_the_database_is_said_as_everywhere(db):
         wrong.rows(db, secret="hunter2hunter2")
 
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_fault_in_a_bulk_insert_is_said_the_same_way(db):
+    """A disk that is full must not look like the fault of one item."""
+    row = {"name": "bucket", "free_at": None, "failures": 0, "probe_at": None}
+
+    with pytest.raises(DatabaseFailure):
+        bulk.insert(db, THROTTLE, [row])
