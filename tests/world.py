@@ -100,6 +100,15 @@ class Workspace(FakeSlack):
                 return told
         raise AssertionError(f"{channel} saw nothing; others saw {self.unseen}")
 
+    def expect_each(self, channel: str, *words: str) -> None:
+        """Look at the oldest things that the channel saw, one for each word: conversations overtake each other."""
+        seen = [told for told in self.unseen if told.channel == channel][: len(words)]
+        for word in words:
+            told = next((one for one in seen if word in one.text), None)
+            assert told is not None, f"{channel} saw no {word}, but {seen}"
+            seen.remove(told)
+            self.unseen.remove(told)
+
     def expect_nothing(self, channel: str | None = None) -> None:
         """Check that nothing is left that no test has looked at."""
         left = [told for told in self.unseen if channel in {None, told.channel}]

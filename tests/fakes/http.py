@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Self
 
+TURNS = 3  # of the loop, until what was accepted is a connection of ours
 NOT_STARTED = 9  # the discard port: a URL, where nobody listens
 
 
@@ -55,6 +56,7 @@ class FakeHttp:
         self.host = "127.0.0.1"  # as others call it
         self.tls: ssl.SSLContext | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._talks: set[asyncio.Task[None]] = set()
         self._all_closed = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -81,21 +83,29 @@ class FakeHttp:
                 await self._all_closed.wait()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *error: object) -> None:
         self._stopping.set()
         self._server.close()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)  # noqa: TID251 - a turn, not a time
         for writer in list(self._open):
             writer.close()
-        await self._server.wait_closed()
+        await asyncio.gather(*self._talks)
         await self.all_closed()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Note the connection in the turn of the loop that makes it, so that none is left open at the end."""
         self.connections_made += 1
         self._open.add(writer)
+        talk = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._talks.add(talk)
+        talk.add_done_callback(self._talks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while (request := await _read(reader)) is not None:
                 self.requests.append(request)

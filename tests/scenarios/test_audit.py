@@ -40,8 +40,7 @@ async def test_an_incident_that_nobody_hears_of_is_found(world: World) -> None:
 
     await world.look_around()
 
-    world.slack.expect("#ops", "TocsinAudit", f"1 open incidents: {incident}. They are told now")
-    world.slack.expect("#ops", "DiskFull")
+    world.slack.expect_each("#ops", f"1 open incidents: {incident}. They are told now", "DiskFull")
     assert "audited: it was open and nobody was to be told" in await world.timeline(incident)
     assert await world.metric("tocsin_audit_repairs_total") >= 1
     assert await stranded(world) == []
@@ -100,8 +99,7 @@ async def test_a_lost_reminder_is_found(world: World) -> None:
 
     await world.look_around()
 
-    world.slack.expect("#ops", "TocsinAudit")  # what is more severe goes first
-    world.slack.expect("#ops", "DiskFull")
+    world.slack.expect_each("#ops", "TocsinAudit", "DiskFull")
     assert len(await world.alarms()) == 1
 
 
@@ -178,8 +176,7 @@ async def test_what_could_not_be_told_is_tried_again_after_an_hour(world: World)
     await world.fast_forward(minutes=61)
     await world.look_around()
 
-    world.slack.expect("#ops", "TocsinAudit")
-    world.slack.expect("#ops", "DiskFull")
+    world.slack.expect_each("#ops", "TocsinAudit", "DiskFull")
     assert "audited" in await world.timeline(incident)
 
 
