@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.dialects import postgresql
 
-from receiver.store.prepared import Converter, binding, cursor_of
+from receiver.store.prepared import Converter, binding, execute
 
 Row = dict[str, Any]
 
@@ -35,10 +35,10 @@ def insert(
         found = db.execute(_for_postgresql(table, columns, clause), {"rows": to_json(rows).decode()})
         return [tuple(row) for row in found] if returning else []
     answers: list[tuple[Any, ...]] = []
-    with cursor_of(db, f"{_into(table, columns)} {clause}") as cursor:
-        for part in _parts(_stored_rows(table, columns, rows)):
-            cursor.execute(_for_sqlite(table, columns, clause, len(part)), tuple(chain.from_iterable(part)))
-            answers += cursor.fetchall()
+    for part in _parts(_stored_rows(table, columns, rows)):
+        answers += execute(
+            db, _for_sqlite(table, columns, clause, len(part)), tuple(chain.from_iterable(part))
+        )
     return answers
 
 

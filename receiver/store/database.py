@@ -144,6 +144,7 @@ class Writer:
     _wake: threading.Condition = field(default_factory=threading.Condition)
     _stopping: bool = False
     _thread: threading.Thread | None = None
+    _db: Connection | None = None  # the thread's alone
 
     def start(self) -> None:
         """Start the thread."""
@@ -196,19 +197,30 @@ class Writer:
         return self.bodies >= RUSH
 
     def _run(self) -> None:
-        while jobs := self._take():
-            metrics.BATCH_ITEMS.observe(len(jobs))
-            try:
-                done = self._commit(jobs)
-            except Exception as error:  # noqa: BLE001 - whatever happens, this thread goes on and its callers hear
-                done = [(job, error) for job in jobs]
-            _resolve(done)
+        try:
+            while jobs := self._take():
+                metrics.BATCH_ITEMS.observe(len(jobs))
+                try:
+                    done = self._commit(jobs)
+                except Exception as error:  # noqa: BLE001 - whatever happens, this thread goes on and its callers hear
+                    done = [(job, error) for job in jobs]
+                _resolve(done)
+        finally:
+            if self._db is not None:
+                self._db.close()
+
+    def _connected(self) -> Connection:
+        """Return the connection, which is kept: asking the pool for it costs more than a small commit."""
+        if self._db is None:
+            self._db = self.engine.connect()
+        return self._db
 
     def _commit(self, jobs: list[Job], tries: int = 1) -> list[tuple[Job, Any]]:
         """Return each job with its result or its exception; one poisoned item costs only itself."""
         done: list[tuple[Job, Any]] = []
         try:
-            with self.engine.begin() as db:
+            db = self._connected()
+            with db.begin():
                 done = list(_run_stages(db, jobs))
         except Exception as error:
             if _gave_way(error) and tries < MOST_TRIES:

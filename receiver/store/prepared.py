@@ -6,9 +6,8 @@ through SQLAlchemy: there the round trip is what counts.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -22,6 +21,7 @@ Row = dict[str, Any]
 Converter = Callable[[Any], Any]
 
 SIZES = (1, 4, 16, 64, 256)  # of a list: a shorter one repeats its last value, SQLAlchemy takes a longer one
+SIZE_FOR = (0, *(next(size for size in SIZES if size >= length) for length in range(1, SIZES[-1] + 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,21 @@ class Plan:
     """A statement as the driver takes it."""
 
     text: str
-    fixed: Row  # values that the statement brings itself, by name
-    places: tuple[tuple[str, int | None], ...]  # for each `?`: the name of its value, and its place in a list
-    bound: dict[str, Converter]  # by name: what the database holds for a value
+    given: tuple[Any, ...]  # a value for each `?`, None where it is not the statement's own
+    blanks: tuple[tuple[int, str, int | None, Converter | None], ...]
+    """Which `?`, the name of its value, its place if that is a list, and what the database holds for it."""
     names: tuple[str, ...]  # of what is found
     found: tuple[tuple[int, Converter], ...]  # by position: what a value of the database means
+
+    def filled(self, values: Row) -> list[Any]:
+        """Return what stands for each `?`."""
+        given = list(self.given)
+        for position, name, place, convert in self.blanks:
+            value = values[name]
+            if place is not None:
+                value = value[place] if place < len(value) else value[-1]
+            given[position] = value if convert is None or value is None else convert(value)
+        return given
 
 
 class Prepared:
@@ -41,6 +51,7 @@ class Prepared:
 
     def __init__(self, statement: Any) -> None:
         self.statement = statement
+        self._lists: tuple[str, ...] | None = None  # the names of those values that are lists
         self._plans: dict[tuple[int, ...], Plan] = {}
 
     def rows(self, db: Connection, **values: Any) -> list[Row]:
@@ -59,27 +70,19 @@ class Prepared:
         if db.dialect.name != "sqlite":
             db.execute(self.statement, list(each))
             return
-        plan = self._plan(db, {}, each[0])
-        rows = [
-            tuple(_stored(plan, values[name], name) for name, _ in plan.places)
-            for values in ({**plan.fixed, **one} for one in each)
-        ]
-        _run(db, plan, rows, is_many=True)
+        plan = self._plan(db, (), each[0])
+        execute(db, plan.text, [plan.filled(one) for one in each], is_many=True)
 
     def _ask(self, db: Connection, values: Row) -> tuple[tuple[str, ...], list[Any]]:
         if db.dialect.name != "sqlite":
             return self._through_sqlalchemy(db, values)
-        lists = {name: value for name, value in values.items() if isinstance(value, list)}
-        if any(not 0 < len(value) <= SIZES[-1] for value in lists.values()):
+        if self._lists is None:
+            self._lists = tuple(name for name, value in values.items() if isinstance(value, list))
+        lengths = [len(values[name]) for name in self._lists]
+        if any(not 0 < length < len(SIZE_FOR) for length in lengths):
             return self._through_sqlalchemy(db, values)
-        padded = {name: _padded(value) for name, value in lists.items()}
-        plan = self._plan(db, padded, values | padded)
-        everything = {**plan.fixed, **values}
-        given = tuple(
-            _stored(plan, everything[name] if place is None else padded[name][place], name)
-            for name, place in plan.places
-        )
-        found = _run(db, plan, given)
+        plan = self._plan(db, tuple([SIZE_FOR[length] for length in lengths]), values)
+        found = execute(db, plan.text, plan.filled(values))
         if plan.found:
             found = [_meant(plan, row) for row in found]
         return plan.names, found
@@ -88,11 +91,13 @@ class Prepared:
         result = db.execute(self.statement, values)
         return tuple(result.keys()), list(result)
 
-    def _plan(self, db: Connection, lists: dict[str, list[Any]], values: Row) -> Plan:
-        sizes = tuple(len(lists[name]) for name in sorted(lists))
+    def _plan(self, db: Connection, sizes: tuple[int, ...], values: Row) -> Plan:
         plan = self._plans.get(sizes)
         if plan is None:
-            plan = self._plans[sizes] = self._made(db, values)
+            lists = {
+                name: values[name][:1] * size for name, size in zip(self._lists or (), sizes, strict=True)
+            }
+            plan = self._plans[sizes] = self._made(db, values | lists)
         return plan
 
     def _made(self, db: Connection, values: Row) -> Plan:
@@ -103,26 +108,23 @@ class Prepared:
             for name, several in state.parameter_expansion.items()
             for place, one in enumerate(several)
         }
-        types = {name: one.type for name, one in compiled.binds.items()}
+        bound = {name: binding(one.type) for name, one in compiled.binds.items()}
         columns = compiled._result_columns or ()  # noqa: SLF001 - what is public of it needs an execution
-        return Plan(
+        blanks = [
+            (position, *places.get(name, (name, None)))
+            for position, name in enumerate(state.positiontup or ())
+        ]
+        own = {name: one.value for name, one in compiled.binds.items() if name not in values}
+        all_blank = Plan(
             state.statement,
-            {name: one.value for name, one in compiled.binds.items() if name not in values},
-            tuple(places.get(name, (name, None)) for name in state.positiontup or ()),
-            {name: how for name in types if (how := binding(types[name])) is not None},
+            (None,) * len(blanks),
+            tuple((position, name, place, bound[name]) for position, name, place in blanks),
             tuple(str(column.keyname) for column in columns),
             tuple((n, how) for n, column in enumerate(columns) if (how := _meaning(column.type)) is not None),
         )
-
-
-def _padded(value: list[Any]) -> list[Any]:
-    size = next(size for size in SIZES if size >= len(value))
-    return value + [value[-1]] * (size - len(value))
-
-
-def _stored(plan: Plan, value: Any, name: str) -> Any:
-    how = plan.bound.get(name)
-    return value if how is None or value is None else how(value)
+        of_its_own = replace(all_blank, blanks=tuple(one for one in all_blank.blanks if one[1] in own))
+        left = tuple(one for one in all_blank.blanks if one[1] not in own)
+        return replace(all_blank, given=tuple(of_its_own.filled(own)), blanks=left)
 
 
 def _meant(plan: Plan, row: tuple[Any, ...]) -> list[Any]:
@@ -133,21 +135,15 @@ def _meant(plan: Plan, row: tuple[Any, ...]) -> list[Any]:
     return values
 
 
-def _run(db: Connection, plan: Plan, given: Any, *, is_many: bool = False) -> list[Any]:
-    with cursor_of(db, plan.text) as cursor:
-        if is_many:
-            cursor.executemany(plan.text, given)
-            return []
-        cursor.execute(plan.text, given)
-        return list(cursor.fetchall())
-
-
-@contextmanager
-def cursor_of(db: Connection, text: str) -> Iterator[Any]:
-    """Yield a cursor of SQLite's driver, whose errors are said as SQLAlchemy says them everywhere else."""
+def execute(db: Connection, text: str, given: Any, *, is_many: bool = False) -> list[Any]:
+    """Return what SQLite's driver finds; its errors are said as SQLAlchemy says them everywhere else."""
     cursor = db.connection.cursor()
     try:
-        yield cursor
+        if is_many:
+            cursor.executemany(text, given)
+            return []
+        cursor.execute(text, given)
+        return list(cursor.fetchall())
     except sqlite3.Error as error:
         raise DBAPIError.instance(
             text, None, error, sqlite3.Error, hide_parameters=True, dialect=db.dialect
