@@ -83,7 +83,11 @@ def connect(url: str, *, writing: bool, size: int = 4) -> Engine:
         json_deserializer=from_json,
         pool_size=size,
         hide_parameters=True,  # alerts and secrets stay out of error texts
-        connect_args={"timeout": 30, "check_same_thread": False},
+        connect_args={
+            "timeout": 30,
+            "check_same_thread": False,
+            "cached_statements": 512,  # each statement in each size; those that fall out are parsed anew
+        },
     )
 
     @event.listens_for(engine, "connect")

@@ -118,7 +118,7 @@ class Prepared:
         all_blank = Plan(
             state.statement,
             (None,) * len(blanks),
-            tuple((position, name, place, bound[name]) for position, name, place in blanks),
+            tuple((n, name, place, bound[name]) for n, name, place in blanks),
             tuple(str(column.keyname) for column in columns),
             tuple((n, how) for n, column in enumerate(columns) if (how := _meaning(column.type)) is not None),
         )
