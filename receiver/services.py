@@ -24,6 +24,7 @@ from receiver.pipeline import (
     deliver,
     drill,
     escalate,
+    hand_over,
     heartbeat,
     ingest,
     late,
@@ -221,6 +222,11 @@ class Services:
             self.owed.set()
         return count
 
+    async def hand_over(self, now: datetime) -> None:
+        """Tell whoever came on call what is open."""
+        if await self.writer.submit(self._hand_over, now):
+            self.owed.set()
+
     async def repair(self, wish: Wish) -> int:
         """Have somebody hear of stranded incidents; return how many there were."""
         count: int = await self.writer.submit(self._repair, wish)
@@ -384,6 +390,7 @@ class Services:
         self._override = self._stage(act.override)
         self._end_override = self._stage(act.end_override)
         self._note_calendar = self._stage(rota.note)
+        self._hand_over = self._stage(hand_over.hand_over)
         self._silence = self._stage(silence.silence, comes_last=True)  # replicas take turns at it
         self._move_end = self._stage(silence.move_end, comes_last=True)  # the same
         self._hold = self._stage(hold)

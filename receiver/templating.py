@@ -22,7 +22,8 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
 from receiver.policy import lengths
-from receiver.policy.incident import MessageEvent, Reason
+from receiver.policy.incident import MessageEvent
+from receiver.policy.outbox import SUMMED_UP
 from receiver.resources import TEMPLATES
 
 MAX_TITLE = 120  # two lines on a lock screen
@@ -204,7 +205,7 @@ def _plain_digest(facts: Mapping[str, Any]) -> Rendered:
     among = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list | tuple) else []
     count = facts.get("count") if isinstance(facts.get("count"), int) else len(among)
     worst = _word(_mapping(facts, "incident"), "title") or "incident"
-    how_many = _word(facts, "reason_text") if facts.get("reason") == Reason.HEALED else f"{count} incidents"
+    how_many = _word(facts, "reason_text") if facts.get("reason") in SUMMED_UP else f"{count} incidents"
     title = _cut(one_line(f"{how_many} · {worst}"), MAX_TITLE)
     lines = [
         f"{_word(one, 'state').upper()} {_word(one, 'severity')} · {_word(one, 'title')}" for one in among

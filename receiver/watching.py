@@ -61,6 +61,7 @@ class Watching:
             await self._look_for_overdue()
             await self._reconciling.look()
             await self._calendars.look()
+            await self._services.hand_over(self._clock.now())
 
     async def beat(self) -> None:
         """Let somebody outside hear that all is well."""

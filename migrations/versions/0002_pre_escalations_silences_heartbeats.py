@@ -1,4 +1,4 @@
-"""what pages by itself: escalations, silences, heartbeats, calendars.
+"""what pages by itself: escalations, silences, heartbeats, calendars, hand-overs.
 
 Revision: 0002_pre
 After: 0001_pre
@@ -27,6 +27,14 @@ def upgrade() -> None:
         sa.Column("text", AutoString(), nullable=False),
         sa.Column("problem", AutoString(), nullable=False),
         sa.PrimaryKeyConstraint("url", name=op.f("pk_calendar")),
+    )
+    op.create_table(
+        "handover",
+        sa.Column("schedule", AutoString(), nullable=False),
+        sa.Column("person", AutoString(), nullable=True),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("schedule", name=op.f("pk_handover")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "heartbeat",
@@ -139,5 +147,6 @@ def downgrade() -> None:
 
     op.drop_table("silence")
     op.drop_table("heartbeat")
+    op.drop_table("handover")
     op.drop_table("calendar")
     op.drop_column("throttle", "under")

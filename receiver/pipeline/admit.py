@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from receiver.config import Config
-from receiver.policy.incident import Reason
+from receiver.policy.outbox import SUMMED_UP
 from receiver.policy.throttle import DIGEST_FROM, Gate, Slots, Throttle
 from receiver.store import outbox, throttles
 from receiver.store.database import Db
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 LEASE = timedelta(minutes=2)  # longer than a row can wait for its turn and its attempt
 ROUNDS = 3  # looks for more when what was found first may not go; the next claim goes on
 MOST_IN_DIGEST = 500  # notifications that one message finishes; a storm of more is several
-MOST_HEALED = 5000  # notifications that one message about what is over finishes; more than any bad night has
+MOST_SUMMED_UP = 5000  # notifications that one message finishes; more than any bad night has
 MOST_PROBES = 4  # services that one claim probes
 UNLIMITED = 10**9
 EVERYTHING = Slots(UNLIMITED, 0, UNLIMITED, UNLIMITED)
@@ -82,10 +82,10 @@ def admit(db: Db, config: Config, wish: Claim) -> Admitted:
             is_more = True
     digests = _digests(db, wish, gate, {name: id_ for name, id_ in last.items() if name in full}, taken)
     rows = outbox.claim(db, [*taken, *digests], until=wish.now + LEASE)
-    # What came and went is one message to each destination, however much it is.
-    healed = {row["destination"] for row in rows if row["reason"] == Reason.HEALED}
-    if healed:
-        others = outbox.healed(db, wish.now, healed, limit=MOST_HEALED)
+    # What came and went, and what is handed over, is one message to each destination, however much it is.
+    summed_up = {row["destination"] for row in rows if row["reason"] in SUMMED_UP}
+    if summed_up:
+        others = outbox.summed_up(db, wish.now, summed_up, limit=MOST_SUMMED_UP)
         rows += outbox.claim(db, others, until=wish.now + LEASE)
     return Admitted(rows, digests, probes, before, gate, is_more)
 

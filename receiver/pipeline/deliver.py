@@ -180,13 +180,13 @@ def _in_digests(config: Config, found: Sequence[Delivery], admitted: Admitted) -
     """Return the messages, the most severe first; what is told in a digest becomes one, the same."""
     messages: list[Delivery] = []
     together: dict[str, list[Delivery]] = {}
-    healed: dict[str, list[Delivery]] = {}
+    summed_up: dict[tuple[str, str], list[Delivery]] = {}
     for one in found:
         id_, name = one.notification["id"], one.notification["destination"]
         service = admitted.before.get(breaker(admitted.gate.way(name).service), UNKNOWN)
         delivery = replace(one, probes=admitted.probes.get(id_), is_awaited=service.failures > 0)
         if one.event is MessageEvent.DIGEST:
-            healed.setdefault(name, []).append(delivery)
+            summed_up.setdefault((name, one.notification["reason"]), []).append(delivery)
         elif (
             id_ in admitted.digests and not one.incident["drill"]
         ):  # an exercise is marked, and has a receipt
@@ -195,7 +195,7 @@ def _in_digests(config: Config, found: Sequence[Delivery], admitted: Admitted) -
             messages.append(delivery)
     messages += [one[0] if len(one) == 1 else _digest(config, one) for one in together.values()]
     messages.sort(key=lambda one: config.rank(one.incident["severity"]))
-    return messages + [_digest(config, one) for one in healed.values()]
+    return messages + [_digest(config, one) for one in summed_up.values()]
 
 
 def _digest(config: Config, members: Sequence[Delivery]) -> Delivery:
@@ -214,7 +214,7 @@ def _revised(
     """Return the decision after a look at routing.yaml: is there the destination, and had it hours?"""
     if isinstance(decision, Send) and to is None:
         is_of_interest = talk is not None and row["reason"] in OF_INTEREST
-        return Withdraw(NO_MORE) if is_of_interest or row["reason"] == Reason.HEALED else decision
+        return Withdraw(NO_MORE) if is_of_interest or row["reason"] in policy.SUMMED_UP else decision
     is_untold = decision == Withdraw(policy.UNTOLD) and not incident["drill"]
     if is_untold and to is not None and KINDS[to.kind].takes_digests:
         return _asked(quiet.came_and_went, row, incident) or decision
@@ -240,6 +240,8 @@ def _decide(
     if row["reason"] == Reason.OUTDATED:
         sent_at = talk["sent_at"] if talk else None
         return policy.edit(State(incident["state"]), owed_at=row["created_at"], sent_at=sent_at)
+    if row["reason"] == Reason.HANDED_OVER:
+        return policy.hand_over(State(incident["state"]))
     told = talk["sent_revision"] if talk else None
     if destination is not None and destination.config.keeps_state:
         may_be_told = row["attempts"] > 0  # where an end of nothing does no harm, any attempt will do

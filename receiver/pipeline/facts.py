@@ -43,6 +43,7 @@ REASON_TEXTS = {
     Reason.OUTDATED: "a digest told more than its message shows",
     Reason.FALLBACK: "another destination could not be reached",
     Reason.HEALED: "it came and went while you were away",
+    Reason.HANDED_OVER: "it is open as you come on call",
 }
 
 
@@ -202,11 +203,11 @@ def digest_facts(
 
 def _digest_text(reason: Reason, count: int) -> str:
     incidents = f"{count} incidents" if count > 1 else "1 incident"
-    return (
-        f"{incidents} came and went while you were away"
-        if reason is Reason.HEALED
-        else f"{incidents} at once"
-    )
+    if reason is Reason.HEALED:
+        return f"{incidents} came and went while you were away"
+    if reason is Reason.HANDED_OVER:
+        return f"{incidents} open as you come on call"
+    return f"{incidents} at once"
 
 
 def runbook_url(annotations: Mapping[str, str], alerts: Sequence[Row]) -> str | None:

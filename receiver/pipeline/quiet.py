@@ -40,7 +40,7 @@ class Quiet:
         if until is not None and until > self._now and row["reason"] in policy.SNOOZABLE:
             return Wait(until, f"snoozed until {facts.instant(until)}")
         nodes = self._leading_to(row, incident)
-        is_heard = row["reason"] in policy.SAID_BY_PEOPLE or incident["state"] == State.RESOLVED
+        is_heard = row["reason"] in policy.HEARD_ALL_THE_SAME or incident["state"] == State.RESOLVED
         if not is_heard and (wait := self.covered(alerts)) is not None:
             return wait
         opens = self._opens(nodes, incident, self._now)

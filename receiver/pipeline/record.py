@@ -214,8 +214,12 @@ def _is_edit(result: Result) -> bool:
 
 
 def _is_told(result: Result) -> bool:
-    """Return whether somebody was told; an edit tells nobody."""
-    return result.outcome is Outcome.SENT and not _is_edit(result)
+    """Return whether somebody was told; an edit tells nobody, and a hand-over pages nobody.
+
+    Whoever takes over is paged by the next step all the same, though nothing has changed since.
+    """
+    handed_over = result.delivery.notification["reason"] == Reason.HANDED_OVER
+    return result.outcome is Outcome.SENT and not handed_over and not _is_edit(result)
 
 
 def _outdated(db: Db, config: Config, results: Sequence[Result], now: datetime) -> list[Row]:
@@ -263,8 +267,8 @@ def _reminder(config: Config, result: Result, now: datetime) -> Row:
 
 
 def fallback(config: Config, row: Row, incident: Row, now: datetime) -> list[Row]:
-    """Return what the fallback is owed; a fallback that fails has none of its own."""
-    if row["reason"] == Reason.FALLBACK or incident["state"] == State.RESOLVED:
+    """Return what the fallback is owed; a fallback that fails has none of its own, nor has a hand-over."""
+    if row["reason"] in {Reason.FALLBACK, Reason.HANDED_OVER} or incident["state"] == State.RESOLVED:
         return []
     owed = []
     for target in route.fallback_targets(config):

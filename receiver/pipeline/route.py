@@ -131,9 +131,9 @@ def owe(
 def fallback_at(config: Config, reason: Reason, due: datetime) -> datetime | None:
     """Return when the fallback hears of what is due then and was not sent; it has no fallback itself.
 
-    Nobody else is told of what came and went, or of an edit.
+    Nobody else is told of what came and went or was handed over, or of an edit.
     """
-    unheard = {Reason.FALLBACK, Reason.HEALED, Reason.OUTDATED}
+    unheard = {Reason.FALLBACK, Reason.HEALED, Reason.HANDED_OVER, Reason.OUTDATED}
     return None if reason in unheard else due + config.fallback_after
 
 

@@ -95,7 +95,7 @@ STRONGEST = (
     *(Reason.FIRST, Reason.FLAPPING, Reason.REOPENED, Reason.MORE_SEVERE, Reason.ESCALATED, Reason.ASSIGNED),
     *(Reason.LAPSED, Reason.UNACKNOWLEDGED, Reason.ACKNOWLEDGED, Reason.SNOOZED, Reason.SNOOZE_OVER),
     *(Reason.NEW_ALERTS, Reason.SOME_RESOLVED, Reason.NOTE, Reason.REPEAT_DUE),
-    *(Reason.HEALED, Reason.OUTDATED),
+    *(Reason.HEALED, Reason.HANDED_OVER, Reason.OUTDATED),
 )
 
 

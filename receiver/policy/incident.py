@@ -77,6 +77,7 @@ class Reason(StrEnum):
     SNOOZE_OVER = "snooze_over"  # the quiet is over, and it still fires
     REPEAT_DUE = "repeat_due"  # still triggered, a reminder is due
     HEALED = "healed"  # it came and went outside the hours of its route
+    HANDED_OVER = "handed_over"  # it is open as another person comes on call
     OUTDATED = "outdated"  # a digest told more than its message shows; an edit, which notifies nobody
     FALLBACK = "fallback"  # another destination could not be reached
 

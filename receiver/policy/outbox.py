@@ -50,8 +50,9 @@ SNOOZABLE = {  # what a snooze holds back; what people say, what grows worse and
     *(Reason.FIRST, Reason.REPEAT_DUE, Reason.NEW_ALERTS, Reason.SOME_RESOLVED, Reason.FLAPPING),
     *(Reason.ESCALATED, Reason.FALLBACK),
 }
-SAID_BY_PEOPLE = {  # told although a silence, a mute window or an inhibition keeps the incident quiet
-    *(Reason.ACKNOWLEDGED, Reason.UNACKNOWLEDGED, Reason.SNOOZED, Reason.NOTE),
+SUMMED_UP = {Reason.HEALED, Reason.HANDED_OVER}  # one message to each destination, however much it is
+HEARD_ALL_THE_SAME = {  # told although a silence, a mute window or an inhibition keeps the incident quiet
+    *(Reason.ACKNOWLEDGED, Reason.UNACKNOWLEDGED, Reason.SNOOZED, Reason.NOTE, Reason.HANDED_OVER),
 }
 
 
@@ -121,6 +122,11 @@ def verdict(
             return Withdraw("acknowledged; no reminders")
         return Send(MessageEvent.ACKNOWLEDGED)
     return Send(MessageEvent.TRIGGERED)
+
+
+def hand_over(state: State) -> Send | Withdraw:
+    """Return whether whoever comes on call is still to hear of it."""
+    return Withdraw("resolved") if state is State.RESOLVED else Send(MessageEvent.DIGEST)
 
 
 SHOWN = {

@@ -6,14 +6,16 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, literal, select, update
 
+from receiver.policy.incident import State
 from receiver.store import bulk
 from receiver.store.database import rows
 from receiver.store.prepared import Prepared
-from receiver.store.tables import Escalation
+from receiver.store.tables import Escalation, Incident
 
 Row = dict[str, Any]
 
 ESCALATION = Escalation.__table__  # type: ignore[attr-defined]
+INCIDENT = Incident.__table__  # type: ignore[attr-defined]
 
 OF = Prepared(select(ESCALATION).where(ESCALATION.c.incident_id.in_(bindparam("ids", expanding=True))))
 DUE = Prepared(
@@ -68,6 +70,22 @@ def next_turns(db: Connection, policies: Sequence[str]) -> dict[str, int]:
 def ahead(db: Connection, now: datetime) -> list[Row]:
     """Return the escalations whose next step is still to come."""
     return rows(db, select(ESCALATION).where(ESCALATION.c.next_step_at > now))
+
+
+def under_way(db: Connection, policies: Sequence[str], limit: int) -> list[Row]:
+    """Return the open incidents that these policies are or were at work on, held, each with its route."""
+    if not policies:
+        return []
+    columns = (INCIDENT.c.id, INCIDENT.c.severity, INCIDENT.c.revision, ESCALATION.c.route)
+    asked = (
+        select(*columns)
+        .join(ESCALATION, ESCALATION.c.incident_id == INCIDENT.c.id)
+        .where(INCIDENT.c.state != State.RESOLVED, INCIDENT.c.drill.is_(False))
+        .where(ESCALATION.c.policy.in_(policies))
+        .order_by(INCIDENT.c.id)
+        .limit(limit)
+    )
+    return rows(db, asked.with_for_update(of=INCIDENT))
 
 
 def ask_again(db: Connection, now: datetime) -> int:

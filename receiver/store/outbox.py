@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, case, exists, func, or_, select, text, update
 
 from receiver.policy.incident import Reason
-from receiver.policy.outbox import NotificationState, Outcome
+from receiver.policy.outbox import SUMMED_UP, NotificationState, Outcome
 from receiver.store import bulk
 from receiver.store.database import rows
 from receiver.store.prepared import Prepared
@@ -171,8 +171,8 @@ TO_PROBE = (
     .order_by(NOTIFICATION.c.urgent.desc(), NOTIFICATION.c.attempts, NOTIFICATION.c.due_at)
     .limit(1)
 )
-HEALED = _longest_due_first(
-    NOTIFICATION.c.reason == Reason.HEALED,
+TOGETHER = _longest_due_first(
+    NOTIFICATION.c.reason.in_(sorted(SUMMED_UP)),
     NOTIFICATION.c.destination.in_(bindparam("among", expanding=True)),
 )
 AWAITED = DUE.with_only_columns(NOTIFICATION.c.destination).distinct().where(
@@ -239,9 +239,9 @@ def due_to(
     return [id_ for id_, _ in found]
 
 
-def healed(db: Connection, now: datetime, among: Collection[str], *, limit: int) -> list[int]:
-    """Return the ids of what came and went outside hours, and is due to be told to these destinations."""
-    return [id_ for id_, _ in _held(db, HEALED, now=now, among=sorted(among), limit=limit)]
+def summed_up(db: Connection, now: datetime, among: Collection[str], *, limit: int) -> list[int]:
+    """Return the ids of what is due to be told to these destinations in one message each."""
+    return [id_ for id_, _ in _held(db, TOGETHER, now=now, among=sorted(among), limit=limit)]
 
 
 # Whoever held it and never said how it ended may have sent it: that counts as an attempt.

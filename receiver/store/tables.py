@@ -296,6 +296,16 @@ class Secret(SQLModel, table=True):
     value: str
 
 
+class Handover(SQLModel, table=True):
+    """Who was on call by a schedule when it was last looked at."""
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    schedule: str = Field(primary_key=True)
+    person: str | None = None  # nobody in a gap
+    at: datetime  # when this began, as far as anybody looked
+
+
 class Lease(SQLModel, table=True):
     """What one process does for all that share the database."""
 

@@ -192,6 +192,13 @@ def _night() -> list[Row]:
     ]
 
 
+def _open() -> list[Row]:
+    """Return what is open as somebody comes on call."""
+    disk = {"alertname": "DiskWillFill", "instance": "node-7", "severity": "warning"}
+    return [_incident(1042, TWO, **TAKEN), _incident(1061, [_alert(disk, {}, at(1, 5))])]
+
+
+DIGESTS = {"digest", "healed", "handed_over"}  # programs, and the console, hear of one at a time
 EVENTS: dict[str, Told] = {
     "triggered": Told(MessageEvent.TRIGGERED, Reason.FIRST, _incident(1042, TWO), TWO, 5001, is_first=True),
     "escalated": Told(MessageEvent.TRIGGERED, Reason.ESCALATED, _incident(1042, TWO), TWO, 5002),
@@ -216,6 +223,13 @@ EVENTS: dict[str, Told] = {
     ),
     "digest": Told(MessageEvent.DIGEST, Reason.FIRST, _storm()[0], [], 5007, is_first=True),
     "healed": Told(MessageEvent.DIGEST, Reason.HEALED, _night()[0], [], 5008, is_first=True),
+    "handed_over": Told(MessageEvent.DIGEST, Reason.HANDED_OVER, _open()[0], [], 5009, is_first=True),
+}
+
+
+_MEMBERS: dict[str, tuple[list[Row], int | None]] = {
+    "healed": (_night(), None),
+    "handed_over": (_open(), None),
 }
 
 
@@ -224,7 +238,7 @@ def facts_of(name: str, **changes: Any) -> dict[str, Any]:
     told = EVENTS[name]
     owed: Row = {"reason": told.reason, "receiver": "payments", "route": "critical", "fallback_for": None}
     if told.event is MessageEvent.DIGEST:
-        members, count = (_night(), None) if told.reason is Reason.HEALED else (_storm(), 23)
+        members, count = _MEMBERS.get(name, (_storm(), 23))
         return digest_facts(members, owed, base_url=BASE, count=count) | changes
     links = {
         verb: f"{BASE}/answer/{verb}-{told.incident['id']}-c2lnbmVk"

@@ -8,13 +8,10 @@ from docs.message_pictures import pictures
 from receiver.channels import KINDS
 from receiver.channels.console import Console, ConsoleConfig
 from receiver.channels.webhook import body
-from tests.channels.events import EVENTS, GOLDENS, as_message, check_golden, facts_of
+from tests.channels.events import DIGESTS, EVENTS, GOLDENS, as_message, check_golden, facts_of
 from tests.fakes.facts import a_digest, some_facts
 
-DIGESTS = {"digest", "healed"}
-ONE_BY_ONE = [
-    name for name in EVENTS if name not in DIGESTS
-]  # programs, and the console, hear of one at a time
+ONE_BY_ONE = [name for name in EVENTS if name not in DIGESTS]
 
 
 def occasions(kind: str) -> list[str]:
@@ -73,6 +70,7 @@ def test_the_first_line_says_how_bad_and_what_and_where(kind, name):
     mark, what = {
         "drill": ("[DRILL]", "Drill"),
         "digest": ("🔥 23 incidents", "PostgresReplicationLag"),
+        "handed_over": ("📟 2 incidents open as you come on call", "KubePodCrashLooping"),
         "healed": ("✅ 3 incidents came and went while you were away", "DiskWillFill"),
         "acknowledged": ("👀 Acknowledged by ana", "KubePodCrashLooping"),
         "resolved": ("✅ Resolved", "KubePodCrashLooping"),
@@ -87,3 +85,9 @@ def test_the_pictures_of_the_documents_can_be_made():
     for page, width in pictures().values():
         assert "KubePodCrashLooping" in page or "PostgresReplicationLag" in page
         assert width >= 390
+
+
+def test_the_hand_over_in_the_documents_is_a_real_one():
+    said = (GOLDENS / "telegram" / "handed_over.txt").read_text().split("\n\nAll incidents")[0]
+
+    assert f"```text\n{said}\n```" in (GOLDENS.parents[2] / "docs" / "on-call.md").read_text()

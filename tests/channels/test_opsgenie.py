@@ -21,7 +21,7 @@ from receiver.channels.opsgenie import (
 from receiver.channels.words import dedup_key
 from receiver.policy.incident import MessageEvent, Reason
 from tests.channels.contract import HOSTILE, ChannelContract, a_message
-from tests.channels.events import EVENTS, as_message, check_golden
+from tests.channels.events import DIGESTS, EVENTS, as_message, check_golden
 from tests.fakes.facts import an_alert, an_incident, some_facts
 from tests.fakes.http import Reply, as_json
 from tests.fakes.opsgenie import JSM, KEY, FakeOpsgenie
@@ -29,7 +29,7 @@ from tests.fakes.opsgenie import JSM, KEY, FakeOpsgenie
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "opsgenie"
 ALERTMANAGER = json.loads((FIXTURES / "alertmanager.json").read_text())
 CONFIG = OpsgenieConfig(api_key=KEY)
-TOLD = [name for name in EVENTS if name not in {"digest", "healed"}]
+TOLD = [name for name in EVENTS if name not in DIGESTS]
 ACKNOWLEDGED, RESOLVED, TRIGGERED = MessageEvent.ACKNOWLEDGED, MessageEvent.RESOLVED, MessageEvent.TRIGGERED
 FIRST = a_message()
 TAKEN = a_message(event=ACKNOWLEDGED, reason=Reason.ACKNOWLEDGED)

@@ -17,7 +17,7 @@ from receiver.channels.words import dedup_key
 from receiver.config import ConfigError, parse
 from receiver.policy.incident import MessageEvent, Reason, Verb
 from tests.channels.contract import HOSTILE, ChannelContract, a_message
-from tests.channels.events import EVENTS, as_message, check_golden
+from tests.channels.events import DIGESTS, EVENTS, as_message, check_golden
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.facts import LABELS, an_alert, an_incident, some_facts
 from tests.fakes.http import Reply, as_json
@@ -39,7 +39,7 @@ SIGNATURES = json.loads((FIXTURES / "signatures.json").read_text())
 
 CONFIG = PagerDutyConfig(routing_key=KEY, webhook_secret=WEBHOOK_SECRET)
 TOLD = [
-    name for name in EVENTS if name not in {"digest", "healed"}
+    name for name in EVENTS if name not in DIGESTS
 ]  # a digest is for people; each incident is sent on its own
 ACKNOWLEDGED, RESOLVED, TRIGGERED = MessageEvent.ACKNOWLEDGED, MessageEvent.RESOLVED, MessageEvent.TRIGGERED
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from receiver.policy.incident import MessageEvent, Reason, State
-from receiver.policy.outbox import IMMEDIATE, Send, Withdraw, due_at, verdict
+from receiver.policy.outbox import IMMEDIATE, Send, Withdraw, due_at, hand_over, verdict
 
 NOW = datetime(2026, 11, 20, 3, 12, tzinfo=UTC)
 WAIT, INTERVAL = timedelta(seconds=30), timedelta(minutes=5)
@@ -71,6 +71,13 @@ def test_what_becomes_of_it(reason, state, sent_revision, becomes):
         verdict(reason=reason, state=state, revision=2, sent_revision=sent_revision, send_resolved=True)
         == becomes
     )
+
+
+@pytest.mark.parametrize("state", State)
+def test_only_what_is_open_is_handed_over(state):
+    found = hand_over(state)
+
+    assert found == (Withdraw("resolved") if state is State.RESOLVED else Send(MessageEvent.DIGEST))
 
 
 def test_an_end_that_nobody_wants_is_not_sent():
