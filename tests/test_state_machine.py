@@ -51,6 +51,7 @@ route:
     - {matchers: [severity="critical"], receiver: page, escalation_policy: wake, group_wait: 2m, continue: true}
     - {receiver: ops}
 """
+OTHERWISE = ROUTE.replace("after: 10m", "after: 25m").replace("repeat: 1\n", "repeat: 0\n")
 WAITING = Reply(status=429, headers={"Retry-After": "300"})
 REOPENS_WITHIN = timedelta(minutes=10)
 MARKS = {"Resolved": State.RESOLVED, "Acknowledged": State.ACKNOWLEDGED}
@@ -201,6 +202,16 @@ class Days(RuleBasedStateMachine):
         self.do(self.world.restart())
         self.do(self.world.routes(ROUTE))
 
+    @rule(text=some.sampled_from([ROUTE, OTHERWISE]))
+    def a_reload(self, text: str) -> None:
+        """What a policy is at work on keeps the steps that it began with."""
+        self.do(self.world.routes(text))
+
+    @rule()
+    def tocsin_looks_around(self) -> None:
+        """Whoever came on call since is told what is open, and nothing needs to be mended."""
+        self.do(self.world.look_around())
+
     @rule(name=NAMES, instance=INSTANCES, event=some.sampled_from(list(Event)))
     def something_happens_while_messages_are_under_way(self, name: str, instance: str, event: Event) -> None:
         claimed = self.claim()
@@ -300,6 +311,8 @@ class Days(RuleBasedStateMachine):
         self.who_was_asked_and_did_nothing_is_asked_again()
         shown: dict[tuple[int, str], str] = {}
         for told in self.world.slack.told:
+            if "as you come on call" in told.text:
+                continue  # it tells of many, and is no conversation
             incident = int(re.findall(r"/incidents/(\d+)", told.text)[-1])
             shown[incident, told.channel] = told.text
         states = {incident["id"]: incident["state"] for incident in self.all()}
