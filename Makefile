@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$PIP_INDEX_URL}" $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help run drill fakes test lint check bench fix pictures clean
+.PHONY: help run drill fakes test cover lint check bench fix pictures clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,13 +21,16 @@ fakes: .venv/.dev  ## run all fake services, watch what each receives, press the
 test: .venv/.dev  ## run the tests
 	$(BIN)/pytest -n 2
 
+cover: .venv/.dev  ## check that the tests of policy take every branch of it
+	$(BIN)/pytest -n 2 tests/policy --cov=receiver.policy --cov-branch --cov-report=term-missing --cov-fail-under=100
+
 lint: .venv/.dev  ## look for what is wrong without running it
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint test  ## all that CI runs
+check: lint cover test  ## all that CI runs
 
 bench: .venv/.dev  ## measure against a real Alertmanager; writes docs/performance.md
 	$(BIN)/python -m benchmarks --write

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from receiver.policy.durations import LONGEST, PATTERN, Duration, format_duration, parse_duration
+from receiver.policy.durations import LONGEST, PATTERN, Duration, format_duration, in_words, parse_duration
 
 DURATION = TypeAdapter(Duration)
 
@@ -105,3 +105,20 @@ def test_a_field_is_text_again_when_written_and_in_the_schema():
     assert DURATION.dump_python(timedelta(minutes=5)) == "5m"
     assert DURATION.json_schema()["type"] == "string"
     assert DURATION.json_schema()["pattern"] == PATTERN
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        pytest.param(0, "0 s", id="nothing"),
+        pytest.param(119.9, "119 s", id="seconds up to two minutes"),
+        pytest.param(120, "2 min", id="minutes from there"),
+        pytest.param(7199, "119 min", id="up to two hours"),
+        pytest.param(7200, "2 h", id="whole hours"),
+        pytest.param(7500, "2 h 5 min", id="hours and minutes"),
+        pytest.param(172799, "47 h 59 min", id="up to two days"),
+        pytest.param(172800, "2 d", id="days from there"),
+    ],
+)
+def test_a_person_reads_about_how_long_it_is(seconds, said):
+    assert in_words(timedelta(seconds=seconds)) == said

@@ -1,6 +1,7 @@
 """Which incident does an alert belong to, and why should people hear of a change?"""
 
 import itertools
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -123,3 +124,18 @@ def test_of_two_reasons_that_are_no_end_the_order_does_not_matter():
 def test_the_end_overtakes_what_came_before_and_is_overtaken():
     assert stronger(Reason.NEW_ALERTS, Reason.ALL_RESOLVED) is Reason.ALL_RESOLVED
     assert stronger(Reason.ALL_RESOLVED, Reason.REOPENED) is Reason.REOPENED
+
+
+@pytest.mark.parametrize(
+    ("minutes", "count"),
+    [
+        pytest.param(None, 1, id="the first"),
+        pytest.param(1, 4, id="soon after the one before"),
+        pytest.param(24 * 60, 1, id="long after it"),
+    ],
+)
+def test_reopenings_count_while_they_follow_each_other_closely(minutes, count):
+    now = datetime(2026, 11, 20, 3, 12, tzinfo=UTC)
+    last_at = None if minutes is None else now - timedelta(minutes=minutes)
+
+    assert grouping.reopenings(3, last_at, now) == count

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
+from receiver.policy.durations import format_duration
 from receiver.policy.heartbeat import Heartbeat, beating, interval, missing_at, with_gap
 
 AT = datetime(2026, 11, 20, 3, 12, tzinfo=UTC)
@@ -71,3 +72,10 @@ def test_an_alert_may_be_the_beat_of_several():
 def test_what_would_swallow_pages_is_refused(written, said):
     with pytest.raises(ValidationError, match=said):
         Heartbeat.model_validate({"name": "x", **written})
+
+
+@pytest.mark.parametrize("every", ["10s", "1h"])
+def test_an_interval_may_be_stated(every):
+    stated = Heartbeat.model_validate({"name": "x", "matchers": ["alertname=A"], "every": every})
+
+    assert format_duration(stated.every) == every

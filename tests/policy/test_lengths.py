@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.policy.lengths import cut, seen, units
+from receiver.policy.lengths import cut, encoded, seen, units
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,16 @@ def test_of_markup_only_what_is_seen_counts(markup, count):
 def test_a_text_is_cut_between_characters(text, most, kept):
     assert cut(text, most) == kept
     assert units(kept) <= most
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        pytest.param("abc", 3, id="letters"),
+        pytest.param("磁盘", 6, id="three bytes each"),
+        pytest.param("🔥", 4, id="an emoji has four"),
+        pytest.param("a\ud800b", 5, id="half a pair counts as it would be sent"),
+    ],
+)
+def test_bytes_are_counted(text, count):
+    assert encoded(text) == count

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.policy.incident import Verb
-from receiver.policy.links import LASTS, BadLink, Link, read, sign
+from receiver.policy.links import LASTS, BadLink, Feed, Link, read, read_feed, sign, sign_feed
 
 NOW = datetime(2026, 11, 20, 3, 12, tzinfo=UTC)
 KEY = b"a key that nobody else has"
@@ -65,3 +65,26 @@ def test_what_is_signed_and_makes_no_sense_is_refused(said):
 
     with pytest.raises(BadLink, match="understands"):
         read(f"{text}.{links._signature(text, KEY)}", KEY, NOW)
+
+
+FEED = sign_feed(Feed("schedule", "primary"), KEY)
+
+
+def test_a_feed_says_what_was_signed():
+    assert read_feed(FEED, KEY) == Feed("schedule", "primary")
+
+
+@pytest.mark.parametrize(
+    ("token", "key"),
+    [
+        pytest.param(FEED, b"another key", id="another key"),
+        pytest.param(FEED, b"", id="no key"),
+        pytest.param(FEED[:-1], KEY, id="cut off"),
+        pytest.param(FEED + "é", KEY, id="what is in no address"),
+        pytest.param(FEED + "A" * 10_000, KEY, id="far too long"),
+        pytest.param(TOKEN, KEY, id="a link of a message"),
+    ],
+)
+def test_a_feed_that_is_not_ours_shows_nothing(token, key):
+    with pytest.raises(BadLink, match="ask for a new one"):
+        read_feed(token, key)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from receiver.policy.incident import MessageEvent, Reason, State
-from receiver.policy.outbox import IMMEDIATE, Send, Withdraw, due_at, hand_over, verdict
+from receiver.policy.outbox import IMMEDIATE, Send, Withdraw, due_at, edit, hand_over, verdict
 
 NOW = datetime(2026, 11, 20, 3, 12, tzinfo=UTC)
 WAIT, INTERVAL = timedelta(seconds=30), timedelta(minutes=5)
@@ -98,3 +98,17 @@ def test_there_is_always_an_answer_and_never_an_empty_reason(reason, state, sent
     )
 
     assert isinstance(becomes, Send) or becomes.why
+
+
+@pytest.mark.parametrize(
+    ("sent", "becomes"),
+    [
+        pytest.param(None, Withdraw("an earlier message already said it"), id="nothing was told"),
+        pytest.param(+1, Withdraw("an earlier message already said it"), id="told again since"),
+        pytest.param(-1, Send(ACKNOWLEDGED), id="it shows what was before"),
+    ],
+)
+def test_a_message_is_edited_once_after_a_digest(sent, becomes):
+    sent_at = None if sent is None else NOW + sent * WAIT
+
+    assert edit(State.ACKNOWLEDGED, owed_at=NOW, sent_at=sent_at) == becomes

@@ -6,6 +6,7 @@ import pytest
 
 from receiver.policy.reconciling import (
     ends_group_key,
+    inhibited,
     is_lost,
     missed_since,
     proves_nothing,
@@ -76,3 +77,7 @@ def test_what_people_wrote_is_one_short_line():
     assert silenced("ana\nbo", AT, "x" * 999).endswith(": " + "x" * 199 + "…")
     assert some_of("quiet", 2, 2) == "quiet"
     assert some_of("quiet", 1, 2) == "quiet (1 of 2 alerts)"
+
+
+def test_which_alert_keeps_another_quiet_upstream():
+    assert inhibited("NodeDown") == "inhibited in Alertmanager by NodeDown"

@@ -241,3 +241,34 @@ def test_nothing_known_keeps_nobody_waiting():
 
     assert (gate.closed(urgent=False), gate.next_at(), gate.is_crowded()) == (set(), None, False)
     assert UNKNOWN.free_at == LONG_AGO
+
+
+@pytest.mark.parametrize(
+    ("limit", "service_limit", "pace"),
+    [
+        pytest.param(None, None, 0, id="no limit"),
+        pytest.param(ONE_A_SECOND, None, 1, id="the destination's"),
+        pytest.param(ONE_A_SECOND, ONE_A_SECOND, 3, id="the service's, which counts an edit thrice"),
+    ],
+)
+def test_how_long_an_edit_takes_to_be_earned_back(limit, service_limit, pace):
+    way = Way("slack #ops", "slack", limit, service_limit, edit_costs=3)
+
+    assert way.edit_pace == pace * SECOND
+
+
+@pytest.mark.parametrize(
+    ("edit_costs", "limit", "taken"),
+    [
+        pytest.param(1, EIGHT_AT_ONCE, 1, id="an edit that costs what a message does"),
+        pytest.param(3, EIGHT_AT_ONCE, 3, id="an edit that costs three"),
+        pytest.param(3, None, 0, id="a service without a limit"),
+    ],
+)
+def test_an_edit_takes_what_it_costs(edit_costs, limit, taken):
+    way = Way("slack #ops", "slack", None, limit, edit_costs=edit_costs)
+    gate = Gate(NOW, {way.destination: way}, {"slack": [way.destination]}, {}, PLENTY, {})
+    gate.let_through(way.destination)
+    gate.edit(way.destination, 1)
+
+    assert gate.known(breaker("slack")).free_at == (NOW + taken * SECOND if taken else LONG_AGO)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from receiver.policy.fingerprint import fingerprint
-from receiver.policy.watching import BELIEVED, SOURCE, self_alarm
+from receiver.policy.watching import BELIEVED, SOURCE, end_of_alarm, self_alarm
 
 NOW = datetime(2026, 11, 20, 3, 12, tzinfo=UTC)
 
@@ -31,3 +31,12 @@ def test_a_self_alarm_is_news_each_time_and_no_part_of_a_group():
 
     assert first.digest != second.digest
     assert first.group_id is None
+
+
+def test_an_end_ends_the_alarm_with_the_same_labels():
+    (raised,) = self_alarm("TocsinCalendar", {"schedule": "primary"}, "why", now=NOW, lasts=None).conditions
+    (ended,) = end_of_alarm("TocsinCalendar", {"schedule": "primary"}, now=NOW).conditions
+
+    assert (raised.firing, raised.ends_at) == (True, None)
+    assert (ended.firing, ended.ends_at) == (False, NOW)
+    assert ended.fingerprint == raised.fingerprint
