@@ -14,32 +14,48 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.dialects import postgresql
 
-from receiver.store.prepared import Converter, binding, execute
+from receiver.store.prepared import Converter, binding, insert_rows
 
 Row = dict[str, Any]
 
 PARTS = (64, 16, 4, 1)  # rows of one statement; 64 rows of the widest table are 1,600 parameters
 
 
-def insert(
-    db: Connection, table: Table, rows: Sequence[Row], *, unless: str = "", returning: str = ""
-) -> list[tuple[Any, ...]]:
+def insert(db: Connection, table: Table, rows: Sequence[Row], *, unless: str = "") -> None:
     """Insert rows, which all name the same columns.
 
-    `unless` says what becomes of those that are there already (`ON CONFLICT …`); the columns `returning` of
-    each new row are returned, in no particular order.
+    `unless` says what becomes of those that are there already (`ON CONFLICT …`).
     """
     columns = tuple(rows[0])
-    clause = f"{unless} RETURNING {returning}" if returning else unless
     if db.dialect.name == "postgresql":
-        found = db.execute(_for_postgresql(table, columns, clause), {"rows": to_json(rows).decode()})
-        return [tuple(row) for row in found] if returning else []
-    answers: list[tuple[Any, ...]] = []
+        db.execute(_for_postgresql(table, columns, unless), {"rows": to_json(rows).decode()})
+    else:
+        _insert_parts(db, table, columns, unless, rows)
+
+
+def insert_numbered(db: Connection, table: Table, rows: Sequence[Row], *, name: str) -> dict[Any, int]:
+    """Insert rows that the database numbers; return the id of each by the value of one column.
+
+    SQLite counts on from the largest id there ever was (AUTOINCREMENT), and nobody else writes meanwhile. It
+    could return the ids itself, but its driver hands the interpreter over for every row that it returns.
+    """
+    columns = tuple(rows[0])
+    if db.dialect.name == "postgresql":
+        asked = _for_postgresql(table, columns, f"RETURNING {name}, id")
+        return {row[0]: row[1] for row in db.execute(asked, {"rows": to_json(rows).decode()})}
+    last = _insert_parts(db, table, columns, "", rows)
+    return {row[name]: id_ for id_, row in enumerate(rows, start=last - len(rows) + 1)}
+
+
+def _insert_parts(
+    db: Connection, table: Table, columns: tuple[str, ...], clause: str, rows: Sequence[Row]
+) -> int:
+    """Insert rows into SQLite; return the id of the last."""
+    last = 0
     for part in _parts(_stored_rows(table, columns, rows)):
-        answers += execute(
-            db, _for_sqlite(table, columns, clause, len(part)), tuple(chain.from_iterable(part))
-        )
-    return answers
+        given = tuple(chain.from_iterable(part))
+        last = insert_rows(db, _for_sqlite(table, columns, clause, len(part)), given)
+    return last
 
 
 def _parts(rows: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:

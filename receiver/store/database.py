@@ -142,7 +142,7 @@ class Writer:
     engine: Engine
     most_waiting: int = 20_000  # items; about ten seconds of work
     most_bytes: int = 256 * 1024 * 1024  # of raw bodies waiting
-    bodies: int = 0  # that share the commit under way, or shared the last one
+    bodies: int = 0  # that share the commit under way, or lately shared one
     _waiting: deque[Job] = field(default_factory=deque)
     _weight: int = 0
     _wake: threading.Condition = field(default_factory=threading.Condition)
@@ -191,7 +191,8 @@ class Writer:
                 self._wake.wait()
             jobs = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             self._weight -= sum(job.weight for job in jobs)
-            self.bodies = sum(job.weight > 0 for job in jobs)
+            # Between two commits of bodies there may be one of what was sent; that does not end a rush.
+            self.bodies = max(sum(job.weight > 0 for job in jobs), self.bodies // 2)
         sys.setswitchinterval(HANDS_OVER_IN_A_RUSH if self.is_rushed else HANDS_OVER)
         return jobs
 

@@ -180,10 +180,7 @@ def open_(db: Connection, opened: Sequence[Row]) -> dict[str, int]:
     """Add incidents; return the id of each by its key."""
     if not opened:
         return {}
-    return {
-        key: id_
-        for id_, key in bulk.insert(db, INCIDENT, [_with_hour(row) for row in opened], returning="id, key")
-    }
+    return bulk.insert_numbered(db, INCIDENT, [_with_hour(row) for row in opened], name="key")
 
 
 CHANGE = Prepared(

@@ -6,7 +6,8 @@ through SQLAlchemy: there the round trip is what counts.
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -71,7 +72,8 @@ class Prepared:
             db.execute(self.statement, list(each))
             return
         plan = self._plan(db, (), each[0])
-        execute(db, plan.text, [plan.filled(one) for one in each], is_many=True)
+        with _cursor(db, plan.text) as cursor:
+            cursor.executemany(plan.text, [plan.filled(one) for one in each])
 
     def _ask(self, db: Connection, values: Row) -> tuple[tuple[str, ...], list[Any]]:
         if db.dialect.name != "sqlite":
@@ -135,15 +137,24 @@ def _meant(plan: Plan, row: tuple[Any, ...]) -> list[Any]:
     return values
 
 
-def execute(db: Connection, text: str, given: Any, *, is_many: bool = False) -> list[Any]:
-    """Return what SQLite's driver finds; its errors are said as SQLAlchemy says them everywhere else."""
+def execute(db: Connection, text: str, given: Any) -> list[Any]:
+    """Return what SQLite's driver finds."""
+    with _cursor(db, text) as cursor:
+        return list(cursor.execute(text, given).fetchall())
+
+
+def insert_rows(db: Connection, text: str, given: Any) -> int:
+    """Insert rows into SQLite; return the id of the last."""
+    with _cursor(db, text) as cursor:
+        return int(cursor.execute(text, given).lastrowid or 0)
+
+
+@contextmanager
+def _cursor(db: Connection, text: str) -> Iterator[Any]:
+    """Yield a cursor of the driver, whose errors are said as SQLAlchemy says them everywhere else."""
     cursor = db.connection.cursor()
     try:
-        if is_many:
-            cursor.executemany(text, given)
-            return []
-        cursor.execute(text, given)
-        return list(cursor.fetchall())
+        yield cursor
     except sqlite3.Error as error:
         raise DBAPIError.instance(
             text, None, error, sqlite3.Error, hide_parameters=True, dialect=db.dialect

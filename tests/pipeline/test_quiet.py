@@ -80,11 +80,11 @@ def test_pages_and_steps_wait_while_all_that_fires_is_kept_quiet(db, firing, exp
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_what_people_say_is_no_page(db, reason):
+def test_what_people_say_is_no_page_nor_is_a_hand_over(db, reason):
     found = Quiet(db, CONFIG, NOW).asks(PAGE | {"reason": reason}, ABOUT, alerts({"alertname": "a"}), None)
 
-    is_said = reason in {Reason.ACKNOWLEDGED, Reason.UNACKNOWLEDGED, Reason.SNOOZED, Reason.NOTE}
-    assert (found is None) is is_said
+    by_people = {Reason.ACKNOWLEDGED, Reason.UNACKNOWLEDGED, Reason.SNOOZED, Reason.NOTE}
+    assert (found is None) is (reason in by_people | {Reason.HANDED_OVER})
 
 
 def test_what_a_person_resolved_is_over_although_alerts_still_fire(db):

@@ -127,3 +127,19 @@ def test_a_fault_in_a_bulk_insert_is_said_the_same_way(db):
 
     with pytest.raises(DatabaseFailure):
         bulk.insert(db, THROTTLE, [row])
+
+
+@pytest.mark.parametrize("count", [1, 3, 64, 85])
+def test_rows_that_are_numbered_have_the_ids_that_are_returned(db, count):
+    """Also where the newest was deleted, whose id is never used again."""
+    db.execute(INCIDENT.delete().where(INCIDENT.c.id == COUNT))
+    if db.dialect.name == "postgresql":  # the rows of `db` brought their ids, which it does not count
+        db.execute(text(f"SELECT setval(pg_get_serial_sequence('incident', 'id'), {COUNT})"))
+    row = {name: value for name, value in INCIDENT_ROW.items() if name != "id"}
+
+    ids = bulk.insert_numbered(db, INCIDENT, [{**row, "key": f"new{n}"} for n in range(count)], name="key")
+
+    found = db.execute(select(INCIDENT.c.key, INCIDENT.c.id).where(INCIDENT.c.key.like("new%")))
+    assert ids == {row.key: row.id for row in found}
+    assert len(ids) == count
+    assert COUNT not in ids.values()
