@@ -274,6 +274,13 @@ def _put_off(
             "claimed_until": None}  # fmt: skip
 
 
+def withdraw(db: Db, config: Config, rows: Sequence[Row], why: str, now: datetime) -> None:
+    """Never say what is owed, and say in the timeline why not."""
+    decision = Withdraw(why)
+    outbox.change(db, [_put_off(config, row, decision, now) for row in rows])
+    incidents.tell_timeline(db, [_entry(row, decision, now) for row in rows])
+
+
 def _entry(row: Row, decision: Withdraw | Wait, now: datetime) -> Row:
     if isinstance(decision, Wait):
         text = f"{row['destination']}: {decision.why}; asked again at {facts.instant(decision.until)}"

@@ -244,6 +244,13 @@ def summed_up(db: Connection, now: datetime, among: Collection[str], *, limit: i
     return [id_ for id_, _ in _held(db, TOGETHER, now=now, among=sorted(among), limit=limit)]
 
 
+def about_handed_over(db: Connection) -> list[int]:
+    """Return the incidents that somebody who came on call is still to hear of."""
+    is_owed = (NOTIFICATION.c.state == NotificationState.OWED) & (NOTIFICATION.c.reason == Reason.HANDED_OVER)
+    asked = select(NOTIFICATION.c.incident_id).where(is_owed).distinct()
+    return list(db.execute(asked.order_by(NOTIFICATION.c.incident_id)).scalars())
+
+
 # Whoever held it and never said how it ended may have sent it: that counts as an attempt.
 TRIED = NOTIFICATION.c.attempts + case((NOTIFICATION.c.claimed_until.is_not(None), 1), else_=0)
 CLAIM = Prepared(

@@ -19,7 +19,15 @@ escalation_policies:
 fallback: fallback
 route:
   receiver: ops
-  routes: [{name: critical, matchers: ['severity="critical"'], escalation_policy: page}]
+  routes:
+    - name: critical
+      matchers: ['severity="critical"']
+      escalation_policy: page
+"""
+DAY = """\
+      active_time_intervals: [day]
+time_intervals:
+  - {name: day, time_intervals: [{times: [{start_time: "09:00", end_time: "17:00"}]}]}
 """
 
 
@@ -31,11 +39,11 @@ async def staffed(world: World) -> World:
     return world
 
 
-async def begin(world: World) -> None:
+async def begin(world: World, text: str = PEOPLE) -> None:
     """Name people, and let Slack know them."""
     for number, name in enumerate(("UANA", "UANAPHONE", "UBO"), start=1):
         world.slack.channels[name] = f"D{number:08d}"
-    await world.routes(PEOPLE)
+    await world.routes(text)
 
 
 async def nine_o_clock(world: World) -> None:
@@ -152,6 +160,39 @@ async def test_who_was_told_at_the_hand_over_is_paged_all_the_same(staffed: Worl
 
     world.slack.expect("UBO", "CRITICAL · DiskFull")
     assert "policy page, step 2: slack UBO (bo, on call by primary)" in await world.timeline(incident)
+
+
+async def test_who_is_off_call_again_is_not_told_that_they_are_on(staffed: World) -> None:
+    """The service was out for longer than the turn: only whoever is on call now hears."""
+    world = staffed
+    incident = await world.alertmanager.fires("DiskFull", severity="critical")
+    await world.acknowledge(incident)
+    world.slack.fails_with(DOWN, "UBO")
+    await nine_o_clock(world)
+    await nine_o_clock(world)
+    world.slack.recovers("UBO")
+    world.slack.expect("UANA")
+    world.slack.unseen.clear()
+
+    await world.fast_forward(hours=2)
+
+    assert [told.channel for told in world.slack.told if "come on call" in told.text] == ["UANA"]
+    assert "slack UBO: handed_over not told: another is on call by now" in await world.timeline(incident)
+
+
+async def test_it_waits_for_the_hours_of_its_route(world: World) -> None:
+    """What can wait at night is told in the morning, to who is on call then."""
+    early = PEOPLE.replace("2026-11-19T09:00", "2026-11-19T04:00").replace("critical", "warning")
+    await begin(world, early + DAY)
+    await world.look_around()
+    await world.acknowledge(await world.alertmanager.fires("DiskFull", severity="warning"))
+
+    await world.fast_forward(hours=1)
+    await world.look_around()
+    world.slack.expect_nothing("UBO")
+
+    await nine_o_clock(world)
+    world.slack.expect("UBO", "DiskFull")
 
 
 async def test_it_is_over_before_it_could_be_told(staffed: World) -> None:
