@@ -30,7 +30,7 @@ from receiver.store.database import DatabaseFailure, Writer, connect, sqlite_fil
 from receiver.templating import Templates
 from receiver.watching import Watching
 from receiver.web import alertmanager, answers, api, health, oncall, problems, silence_pages, silences, ui
-from receiver.web.edge import Door, Edge
+from receiver.web.edge import Edge
 from receiver.worker import Worker
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ def make_app(services: Services) -> ASGIApp:
         *(ui.router, silence_pages.router),
     ):
         app.include_router(part)
-    return Edge(Door(app, services))
+    return Edge(app, services)
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """Which alerts of a body only say that somebody is there? They are noted, and go no further."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +31,7 @@ def taken_out(config: Config, said: Said, heard: Heard) -> Said:
             heard.setdefault((name, said.source), []).append(said.received_at)
         if not names:
             rest.append(condition)
-    return said if len(rest) == len(said.conditions) else replace(said, conditions=tuple(rest))
+    return said if len(rest) == len(said.conditions) else said._replace(conditions=tuple(rest))
 
 
 def note(db: Db, heard: Mapping[tuple[str, str], Sequence[datetime]]) -> None:

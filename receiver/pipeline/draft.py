@@ -99,7 +99,7 @@ def save(db: Db, config: Config, drafts: Sequence[Draft], now: datetime) -> None
         draft.row["review_at"] = _review_at(config, draft)
     opened = [draft for draft in drafts if draft.row["id"] is None]
     known = [draft for draft in drafts if draft.row["id"] is not None]
-    ids = incidents.open_(db, [_without_id(draft.row) for draft in opened])
+    ids = incidents.open_(db, [draft.row for draft in opened])
     for draft in opened:
         draft.row["id"] = ids[draft.row["key"]]
     incidents.change(db, [draft.row for draft in known])
@@ -111,10 +111,6 @@ def save(db: Db, config: Config, drafts: Sequence[Draft], now: datetime) -> None
     incidents.tell_timeline(
         db, [{**entry, "incident_id": draft.row["id"]} for draft in drafts for entry in draft.entries]
     )
-
-
-def _without_id(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name != "id"}
 
 
 def _summarise(config: Config, draft: Draft) -> None:

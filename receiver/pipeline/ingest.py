@@ -5,9 +5,9 @@ are applied one after the other in memory, and what changed is written back in b
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from receiver import metrics
 from receiver.config import Config
@@ -27,11 +27,11 @@ LATE = timedelta(minutes=5)  # Alertmanager retries and its peers repeat within 
 TELLING = (  # what makes an alert differ; highly available peers have generator addresses of their own
     "state", "labels", "annotations", "group_id", "starts_at", "ends_at", "vanished_at", "expires_at",
 )  # fmt: skip
+OPENED = metrics.INCIDENTS.labels("opened")
 LONGEST_EXCERPT = 65536  # bytes of a body that are kept in quarantine
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """One body on its way in: what it says, and the bytes it said it with."""
 
     said: Said
@@ -48,8 +48,7 @@ class Misfit:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """What became of one body."""
 
     incident_ids: tuple[int, ...]
@@ -69,7 +68,7 @@ def ingest(db: Db, config: Config, batch: Sequence[Received]) -> list[Accepted]:
     """Take bodies into the database; return what became of each."""
     beaten: beats.Heard = {}
     if config.heartbeats:
-        batch = [replace(one, said=beats.taken_out(config, one.said, beaten)) for one in batch]
+        batch = [one._replace(said=beats.taken_out(config, one.said, beaten)) for one in batch]
     parts = [_parts(config, received.said) for received in batch]
     now = max(received.said.received_at for received in batch)
     keys = list({key for per_body in parts for key in per_body})
@@ -346,7 +345,7 @@ def _narrate(
     """Write down what a body changed."""
     now = said.received_at
     if change.opened:
-        metrics.INCIDENTS.labels("opened").inc()
+        OPENED.inc()
         draft.line(now, Happening.OPENED, f"{names(fired)} from {said.source}")
     elif change.reopened:
         metrics.INCIDENTS.labels("reopened").inc()

@@ -14,6 +14,9 @@ from receiver.policy.routing import Node, match
 
 Row = dict[str, Any]
 
+# The fallback has none itself, and nobody else is told of what came and went, was handed over or edited.
+WITHOUT_FALLBACK = frozenset({Reason.FALLBACK, Reason.HEALED, Reason.HANDED_OVER, Reason.OUTDATED})
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -129,12 +132,8 @@ def owe(
 
 
 def fallback_at(config: Config, reason: Reason, due: datetime) -> datetime | None:
-    """Return when the fallback hears of what is due then and was not sent; it has no fallback itself.
-
-    Nobody else is told of what came and went or was handed over, or of an edit.
-    """
-    unheard = {Reason.FALLBACK, Reason.HEALED, Reason.HANDED_OVER, Reason.OUTDATED}
-    return None if reason in unheard else due + config.fallback_after
+    """Return when the fallback hears of what is due then and was not sent; None: never."""
+    return None if reason in WITHOUT_FALLBACK else due + config.fallback_after
 
 
 def collapsed(config: Config, row: Row, incident: Row, reason: Reason, *, due: datetime) -> Row:

@@ -1,9 +1,9 @@
 """Which incident does an alert belong to, and what do its alerts say of it together?"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from typing import NamedTuple
 
 from pydantic_core import to_json
 
@@ -43,6 +43,8 @@ def in_common(sets: Sequence[Labels]) -> dict[str, str]:
     if not sets:
         return {}
     first, *others = sets
+    if not others:
+        return dict(first)
     return {name: value for name, value in first.items() if all(one.get(name) == value for one in others)}
 
 
@@ -64,8 +66,7 @@ def reopenings(before: int, last_at: datetime | None, now: datetime) -> int:
     return before + 1 if last_at is not None and now - last_at <= FLAPPING_WITHIN else 1
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What one body changed about one incident."""
 
     opened: bool

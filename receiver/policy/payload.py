@@ -8,16 +8,17 @@ bodies are compared; bodies come from many programs, so whatever still names a c
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
 from receiver.policy.fingerprint import fingerprint
 
 Labels = Mapping[str, str]
+
+QUOTED = re.compile(r"\\(.)")  # Alertmanager quotes the receiver's name as a regular expression
 
 
 class NotJson(ValueError):
@@ -28,8 +29,7 @@ class NotUsable(ValueError):
     """The body is JSON, but says nothing about alerts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """One alert, as one body tells it."""
 
     fingerprint: str
@@ -41,16 +41,14 @@ class Condition:
     generator_url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
+class Unusable(NamedTuple):
     """One alert that could not be understood, and why."""
 
     why: str
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What one body says."""
 
     source: str
@@ -137,7 +135,7 @@ def said(document: Mapping[str, Any], alerts: list[Any], *, source: str, now: da
         ),
         group_id=_hash([source, receiver, group_name]) if group_name else None,
         group_key=group_key,
-        receiver=re.sub(r"\\(.)", r"\1", receiver),  # Alertmanager quotes it as a regular expression
+        receiver=QUOTED.sub(r"\1", receiver) if "\\" in receiver else receiver,
         group_labels=group_labels,
         external_url=_text(document.get("externalURL")),
         truncated=truncated,
@@ -192,9 +190,20 @@ def _texts(value: Any) -> dict[str, str]:
     """Return a label set; an empty value is the same as none."""
     if not isinstance(value, dict):
         return {}
+    if _is_sound(value):
+        return value
     return {
         name if "\0" not in name else _text(name): text for name, one in value.items() if (text := _text(one))
     }
+
+
+def _is_sound(texts: dict[str, Any]) -> bool:
+    """Return whether all values are texts that say something, and nothing holds a NUL; nearly always."""
+    values = texts.values()
+    try:
+        return all(values) and "\0" not in "".join(texts) and "\0" not in "".join(values)
+    except TypeError:
+        return False
 
 
 def _text(value: Any) -> str:

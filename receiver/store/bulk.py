@@ -36,10 +36,11 @@ def insert(db: Connection, table: Table, rows: Sequence[Row], *, unless: str = "
 def insert_numbered(db: Connection, table: Table, rows: Sequence[Row], *, name: str) -> dict[Any, int]:
     """Insert rows that the database numbers; return the id of each by the value of one column.
 
-    SQLite counts on from the largest id there ever was (AUTOINCREMENT), and nobody else writes meanwhile. It
-    could return the ids itself, but its driver hands the interpreter over for every row that it returns.
+    An `id` that a row names is not looked at. SQLite counts on from the largest id there ever was
+    (AUTOINCREMENT), and nobody else writes meanwhile. It could return the ids itself, but its driver hands
+    the interpreter over for every row that it returns.
     """
-    columns = tuple(rows[0])
+    columns = tuple(name for name in rows[0] if name != "id")
     if db.dialect.name == "postgresql":
         asked = _for_postgresql(table, columns, f"RETURNING {name}, id")
         return {row[0]: row[1] for row in db.execute(asked, {"rows": to_json(rows).decode()})}

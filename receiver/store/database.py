@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from pydantic_core import from_json, to_json
@@ -26,10 +26,9 @@ from receiver import metrics
 log = structlog.get_logger()
 
 RUSH = 8  # bodies that share one commit; beyond that Alertmanager must hear in time, so bodies go first
-# Seconds until the interpreter changes hands between the event loop and the writer. Fewer changes cost less:
-# deliveries went from 400 to 550 a second. In a rush the loop asks for it at every connection it accepts, and
-# at half a millisecond each the backlog of a storm overflowed.
-HANDS_OVER, HANDS_OVER_IN_A_RUSH = 0.002, 0.0001
+# Seconds until the interpreter changes hands between the event loop and the writer, where neither waits. The
+# loop asks for it at every callback, and each change costs both of them.
+HANDS_OVER = 0.002
 MOST_TRIES = 3  # of a transaction that gave way to another replica
 BATCH = 512  # items of one transaction; beyond that a commit gets slower, not cheaper
 PATIENCE = {  # with a PostgreSQL that is gone without a word; without it the writer would hang for minutes
@@ -120,8 +119,7 @@ One with a true attribute `comes_last` runs after the others of its commit, and 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One item on its way through a stage."""
 
     stage: Stage
@@ -152,6 +150,7 @@ class Writer:
 
     def start(self) -> None:
         """Start the thread."""
+        sys.setswitchinterval(HANDS_OVER)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
@@ -193,7 +192,6 @@ class Writer:
             self._weight -= sum(job.weight for job in jobs)
             # Between two commits of bodies there may be one of what was sent; that does not end a rush.
             self.bodies = max(sum(job.weight > 0 for job in jobs), self.bodies // 2)
-        sys.setswitchinterval(HANDS_OVER_IN_A_RUSH if self.is_rushed else HANDS_OVER)
         return jobs
 
     @property

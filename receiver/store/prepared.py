@@ -21,7 +21,14 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 Row = dict[str, Any]
 Converter = Callable[[Any], Any]
 
-SIZES = (1, 4, 16, 64, 256)  # of a list: a shorter one repeats its last value, SQLAlchemy takes a longer one
+SIZES = (
+    1,
+    4,
+    16,
+    64,
+    256,
+    512,
+)  # of a list; a shorter one repeats its last value, SQLAlchemy takes longer ones
 SIZE_FOR = (0, *(next(size for size in SIZES if size >= length) for length in range(1, SIZES[-1] + 1)))
 
 
@@ -183,7 +190,8 @@ def _meaning(kind: TypeEngine[Any]) -> Converter | None:
 @lru_cache(8192)
 def stored_instant(moment: datetime) -> str:
     """Return the text that SQLAlchemy keeps for an instant in UTC; one moment stands in many rows."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    moment = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def stored_json(value: Any) -> str:

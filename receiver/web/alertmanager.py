@@ -12,7 +12,7 @@ import structlog
 from fastapi import APIRouter, Depends, Request
 from pydantic_core import to_json
 from starlette.responses import Response
-from starlette.types import Receive, Scope
+from starlette.types import Receive
 
 from receiver import metrics
 from receiver.config import Credentials, credentials
@@ -77,7 +77,7 @@ def source_in(path: str) -> str | None:
 )
 async def receive_any(request: Request, services: Annotated[Services, Depends(services_of)]) -> Response:
     """Answer after what the body says is on disk."""
-    return await answer(request.scope, request.receive, services, None)
+    return await answer(dict(request.scope["headers"]), request.receive, services, None)
 
 
 @router.post(
@@ -90,12 +90,11 @@ async def receive_from(
     request: Request, services: Annotated[Services, Depends(services_of)], source: str
 ) -> Response:
     """Answer after what the body says is on disk."""
-    return await answer(request.scope, request.receive, services, source)
+    return await answer(dict(request.scope["headers"]), request.receive, services, source)
 
 
-async def answer(scope: Scope, receive: Receive, services: Services, source: str | None) -> Response:
+async def answer(headers: Headers, receive: Receive, services: Services, source: str | None) -> Response:
     """Return the answer to one body, after what it says is on disk."""
-    headers = dict(scope["headers"])
     try:
         named = _source(headers, services, source)
         body = await _body(headers, receive, services, named)
@@ -116,7 +115,8 @@ async def _take(services: Services, source: str, body: bytes) -> Response:
         status = 400 if isinstance(error, NotJson) else 422
         await _set_aside(services, Misfit(source, now, str(error), body))
         raise Refusal("not_json" if status == 400 else "not_usable", problem(status, str(error))) from None
-    metrics.ALERTS_QUARANTINED.inc(len(said.unusable))
+    if said.unusable:
+        metrics.ALERTS_QUARANTINED.inc(len(said.unusable))
     try:
         accepted = await services.ingest(Received(said, body))
     except (Overloaded, DatabaseFailure) as error:

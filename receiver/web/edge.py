@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from receiver.logs import request_id
 from receiver.services import Services
 from receiver.web import alertmanager
-from receiver.web.problems import problem
+from receiver.web.alertmanager import Headers
+from receiver.web.problems import ProblemResponse, problem
 
 log = structlog.get_logger()
 
@@ -32,10 +33,15 @@ PROTECTIVE = [
 
 
 class Edge:
-    """Gives a request its id, keeps other sites' pages out, and says how an answer may be used."""
+    """Gives a request its id, keeps other sites' pages out, and says how an answer may be used.
 
-    def __init__(self, app: ASGIApp) -> None:
+    What Alertmanager posts goes past the framework, whose stack and routing cost more than the work. The
+    routes of `alertmanager.router` describe the same endpoints for /openapi.json.
+    """
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
+        self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,19 +58,40 @@ class Edge:
 
         token = request_id.set(name)
         try:
-            if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-                refusal = problem(400, "the address holds a NUL, which is part of no text; leave it away")
-                await refusal(scope, receive, named)
-            elif scope["method"] not in SAFE and _is_foreign(headers):
-                refusal = problem(403, "a page of another site may not do this; open Tocsin itself")
-                await refusal(scope, receive, named)
+            source = alertmanager.source_in(scope["path"]) if scope["method"] == "POST" else None
+            response: Response | None = self._refusal(scope, headers, is_alertmanager=source is not None)
+            if response is None and source is not None:
+                response = await self._answer(headers, receive, source)
+            if response is None:
+                await self._app(scope, _bounded(receive), named)
             else:
-                await self._app(scope, receive, named)
+                await response(scope, receive, named)
         finally:
             request_id.reset(token)
 
+    def _refusal(self, scope: Scope, headers: Headers, *, is_alertmanager: bool) -> ProblemResponse | None:
+        """Return why a request is not even looked at, None for one that is."""
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            return problem(400, "the address holds a NUL, which is part of no text; leave it away")
+        if scope["method"] not in SAFE and _is_foreign(headers):
+            return problem(403, "a page of another site may not do this; open Tocsin itself")
+        host = headers.get(b"host", b"").decode("latin-1")
+        if not is_alertmanager and not _is_called(host, self._services):
+            return problem(
+                421, f"this Tocsin is not called {host[:100]}; if it should be, set TOCSIN_PUBLIC_URL"
+            )
+        return None
 
-def _is_foreign(headers: dict[bytes, bytes]) -> bool:
+    async def _answer(self, headers: Headers, receive: Receive, source: str) -> Response:
+        try:
+            return await alertmanager.answer(headers, receive, self._services, source or None)
+        except Exception:
+            # Alertmanager sends it again only after a 5xx, and a bug of ours must not lose a page.
+            log.exception("payload.failed")
+            return problem(503, "a bug in Tocsin; the log has the details; send it again")
+
+
+def _is_foreign(headers: Headers) -> bool:
     """Return whether a browser says that another site's page sends this; programs say nothing of the kind."""
     site = headers.get(b"sec-fetch-site")
     if site is not None:
@@ -113,36 +140,3 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-class Door:
-    """Takes what Alertmanager posts past the framework: its stack and its routing cost more than the work.
-
-    The routes of `alertmanager.router` describe the same endpoints for /openapi.json.
-    """
-
-    def __init__(self, app: ASGIApp, services: Services) -> None:
-        self._app = app
-        self._services = services
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST":
-            source = alertmanager.source_in(scope["path"])
-            if source is not None:
-                response = await self._answer(scope, receive, source)
-                await response(scope, receive, send)
-                return
-        host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
-        if scope["type"] == "http" and not _is_called(host, self._services):
-            detail = f"this Tocsin is not called {host[:100]}; if it should be, set TOCSIN_PUBLIC_URL"
-            await problem(421, detail)(scope, receive, send)
-            return
-        await self._app(scope, _bounded(receive), send)
-
-    async def _answer(self, scope: Scope, receive: Receive, source: str) -> Response:
-        try:
-            return await alertmanager.answer(scope, receive, self._services, source or None)
-        except Exception:
-            # Alertmanager sends it again only after a 5xx, and a bug of ours must not lose a page.
-            log.exception("payload.failed")
-            return problem(503, "a bug in Tocsin; the log has the details; send it again")

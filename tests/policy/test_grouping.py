@@ -81,7 +81,7 @@ NOTHING = Change(opened=False, reopened=False, fired=0, resolved=0, all_resolved
 
 
 def changed(**changes):
-    return Change(**{name: getattr(NOTHING, name) for name in NOTHING.__slots__} | changes)
+    return NOTHING._replace(**changes)
 
 
 @pytest.mark.parametrize(
