@@ -11,9 +11,10 @@ from itertools import chain
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql
 
+from receiver.store import pipelined
 from receiver.store.prepared import Converter, binding, insert_rows
 
 Row = dict[str, Any]
@@ -28,7 +29,7 @@ def insert(db: Connection, table: Table, rows: Sequence[Row], *, unless: str = "
     """
     columns = tuple(rows[0])
     if db.dialect.name == "postgresql":
-        db.execute(_for_postgresql(table, columns, unless), {"rows": to_json(rows).decode()})
+        pipelined.write(db, _for_postgresql(table, columns, unless), {"rows": to_json(rows).decode()})
     else:
         _insert_parts(db, table, columns, unless, rows)
 
@@ -43,7 +44,7 @@ def insert_numbered(db: Connection, table: Table, rows: Sequence[Row], *, name: 
     columns = tuple(name for name in rows[0] if name != "id")
     if db.dialect.name == "postgresql":
         asked = _for_postgresql(table, columns, f"RETURNING {name}, id")
-        return {row[0]: row[1] for row in db.execute(asked, {"rows": to_json(rows).decode()})}
+        return dict(pipelined.ask(db, asked, {"rows": to_json(rows).decode()}))
     last = _insert_parts(db, table, columns, "", rows)
     return {row[name]: id_ for id_, row in enumerate(rows, start=last - len(rows) + 1)}
 
@@ -98,11 +99,11 @@ def _for_sqlite(table: Table, columns: tuple[str, ...], clause: str, count: int)
 
 
 @cache
-def _for_postgresql(table: Table, columns: tuple[str, ...], clause: str) -> Any:
+def _for_postgresql(table: Table, columns: tuple[str, ...], clause: str) -> str:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     typed = ", ".join(f'"{name}" {table.c[name].type.compile(dialect)}' for name in columns)
-    taken_apart = f"SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS its({typed})"  # noqa: S608 - our names
-    return text(f"{_into(table, columns)} {taken_apart} {clause}")
+    taken_apart = f"SELECT * FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS its({typed})"  # noqa: S608 - our names
+    return f"{_into(table, columns)} {taken_apart} {clause}"
 
 
 @cache

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, Executable, create_engine, event, mak
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from receiver import metrics
+from receiver.store.pipelined import send_in_time
 
 log = structlog.get_logger()
 
@@ -75,6 +76,7 @@ def connect(url: str, *, writing: bool, size: int = 4) -> Engine:
             connection.execute("SET TIME ZONE 'UTC'")
             connection.commit()
 
+        send_in_time(engine)
         return engine
     engine = create_engine(
         parsed,

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, text, true, update
 
 from receiver.policy.incident import State
-from receiver.store import bulk
+from receiver.store import bulk, pipelined
 from receiver.store.database import rows
 from receiver.store.prepared import Prepared
 from receiver.store.tables import Alert, Incident, Timeline
@@ -28,11 +28,11 @@ def lock(db: Connection, names: Iterable[int]) -> None:
     Taken in sorted order, so that two replicas never wait for each other. SQLite has one writer anyway.
     """
     if db.dialect.name == "postgresql":
-        statement = text(
+        statement = (
             "SELECT pg_advisory_xact_lock(one)"
-            " FROM (SELECT unnest(CAST(:names AS bigint[])) AS one ORDER BY 1) AS sorted"
+            " FROM (SELECT unnest(CAST(%(names)s AS bigint[])) AS one ORDER BY 1) AS sorted"
         )
-        db.execute(statement, {"names": sorted(set(names))})
+        pipelined.write(db, statement, {"names": sorted(set(names))})
 
 
 OPEN_ONES = Prepared(

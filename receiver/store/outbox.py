@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, case, exists, func, or_, sel
 
 from receiver.policy.incident import Reason
 from receiver.policy.outbox import SUMMED_UP, NotificationState, Outcome
-from receiver.store import bulk
+from receiver.store import bulk, pipelined
 from receiver.store.database import rows
 from receiver.store.prepared import Prepared
 from receiver.store.tables import Attempt, Conversation, Incident, Notification
@@ -117,7 +117,7 @@ def change(db: Connection, changed: Sequence[Row]) -> None:
 def wake(db: Connection) -> None:
     """Tell other replicas, at commit, that something is owed."""
     if db.dialect.name == "postgresql":
-        db.execute(text(f"NOTIFY {CHANNEL}"))
+        pipelined.write(db, f"NOTIFY {CHANNEL}")
 
 
 EARLIER = NOTIFICATION.alias("earlier")
@@ -190,21 +190,14 @@ def _held_by_us(statement: Any) -> Any:
     return joined.with_for_update(skip_locked=True)
 
 
-def _held(db: Connection, statement: Any, **values: Any) -> list[tuple[int, str]]:
-    if db.dialect.name == "postgresql":
-        statement = _held_by_us(statement)
-    return [(row[0], row[1]) for row in db.execute(statement, values)]
-
-
 @lru_cache(64)
 def _prepared(statement: Any) -> Prepared:
     return Prepared(statement)
 
 
-def _held_of(db: Connection, statement: Any, **values: Any) -> list[tuple[int, str]]:
-    """Return the same as `_held`, for the statements above, which are asked at every claim."""
+def _held(db: Connection, statement: Any, **values: Any) -> list[tuple[int, str]]:
     if db.dialect.name == "postgresql":
-        return _held(db, statement, **values)
+        statement = _held_by_us(statement)
     return [(row[0], row[1]) for row in _prepared(statement).tuples(db, **values)]
 
 
@@ -216,14 +209,14 @@ def due(
     values: dict[str, Any] = {"now": now, "limit": limit}
     values |= {"closed": sorted(closed)} if closed else {}
     values |= {"taken": list(taken)} if taken else {}
-    return _held_of(db, FIRST[urgent, bool(closed), bool(taken)], **values)
+    return _held(db, FIRST[urgent, bool(closed), bool(taken)], **values)
 
 
 def to_probe(
     db: Connection, now: datetime, destinations: Collection[str], closed: Collection[str]
 ) -> list[tuple[int, str]]:
     """Return what to try first at a service that fails: the urgent, and of these what was tried least."""
-    return _held_of(db, TO_PROBE, now=now, open=sorted(set(destinations) - set(closed)))
+    return _held(db, TO_PROBE, now=now, open=sorted(set(destinations) - set(closed)))
 
 
 def awaited(db: Connection, now: datetime, among: Collection[str]) -> set[str]:
@@ -235,7 +228,7 @@ def due_to(
     db: Connection, now: datetime, destination: str, *, limit: int, taken: Collection[int]
 ) -> list[int]:
     """Return the ids of what waits for one destination and is not urgent, the longest due first."""
-    found = _held_of(db, TO_ONE, now=now, destination=destination, limit=limit, taken=list(taken))
+    found = _held(db, TO_ONE, now=now, destination=destination, limit=limit, taken=list(taken))
     return [id_ for id_, _ in found]
 
 

@@ -38,13 +38,18 @@ def span_of(moment: datetime) -> int:
     return int(moment.timestamp() // 300)
 
 
+KEEP = Prepared(
+    insert(PAYLOAD).values({one.name: bindparam(one.name) for one in PAYLOAD.columns if not one.primary_key})
+)
+
+
 def keep(db: Connection, bodies: Sequence[dict[str, Any]]) -> None:
     """Add bodies."""
     kept = [{**body, "heard_in": span_of(body["received_at"])} for body in bodies]
     if kept and db.dialect.name == "sqlite":
         bulk.insert(db, PAYLOAD, kept)
-    elif kept:
-        db.execute(insert(PAYLOAD), kept)  # bulk speaks JSON to PostgreSQL, which has no bytes
+    else:
+        KEEP.many(db, kept)  # bulk speaks JSON to PostgreSQL, which has no bytes
 
 
 def quarantine(db: Connection, bodies: Sequence[dict[str, Any]]) -> None:

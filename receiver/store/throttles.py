@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from receiver.policy.throttle import Throttle
-from receiver.store import bulk
+from receiver.store import bulk, pipelined
 from receiver.store.prepared import Prepared
 from receiver.store.tables import Throttle as Row
 
@@ -18,7 +18,7 @@ CLAIMS = 7_205_759_403  # any number, the same in all replicas
 def take_turns(db: Connection) -> None:
     """Let only one replica at a time decide what its buckets allow, until the commit."""
     if db.dialect.name == "postgresql":
-        db.execute(text("SELECT pg_advisory_xact_lock(:one)"), {"one": CLAIMS})
+        pipelined.write(db, f"SELECT pg_advisory_xact_lock({CLAIMS})")
 
 
 HOLDING = Prepared(

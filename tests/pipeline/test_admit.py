@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, event, select
+from sqlalchemy import Connection, select, text
 
 from receiver.config import parse
 from receiver.pipeline.admit import DIGEST_FROM, MOST_IN_DIGEST, Claim
@@ -64,14 +65,22 @@ def ids(found: Any) -> list[int]:
 def statements(db: Connection) -> list[tuple[str, Any]]:
     """Return what is asked of the database from now on, as a list that grows."""
     heard: list[tuple[str, Any]] = []
-    if db.dialect.name == "sqlite":  # some of it goes past SQLAlchemy
-        db.connection.driver_connection.set_trace_callback(lambda said: heard.append((said, ())))
+    db.execute(text("SELECT 1"))  # what waits to be sent is of before
+    driver: Any = db.connection.driver_connection  # some of it goes past SQLAlchemy
+    if db.dialect.name == "sqlite":
+        driver.set_trace_callback(lambda said: heard.append((said, ())))
         return heard
 
-    @event.listens_for(db, "before_cursor_execute")
-    def hear(_db: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        heard.append((statement, parameters))
+    class Heard(psycopg.Cursor[Any]):
+        def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+            heard.append((query, params))
+            return super().execute(query, params, **options)
 
+        def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
+            heard.append((query, None))
+            super().executemany(query, params_seq, **options)
+
+    driver.cursor_factory = Heard
     return heard
 
 

@@ -62,6 +62,15 @@ def test_it_is_made_once_for_lists_of_about_the_same_length(db):
     assert len(asked._plans) == (1 if db.dialect.name == "sqlite" else 0)
 
 
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_it_finds_all_but_those_of_a_list_of_any_length(db, count):
+    but = select(INCIDENT.c.id).where(INCIDENT.c.id.not_in(bindparam("ids", expanding=True)))
+
+    found = Prepared(but).tuples(db, ids=list(range(1, count + 1)))
+
+    assert sorted(found) == [(id_,) for id_ in range(count + 1, COUNT + 1)]
+
+
 def test_values_that_the_statement_brings_itself_are_kept(db):
     asked = Prepared(
         select(INCIDENT.c.id).where(INCIDENT.c.state == "triggered", INCIDENT.c.resolved_at > bindparam("at"))
@@ -125,8 +134,12 @@ def test_a_fault_in_a_bulk_insert_is_said_the_same_way(db):
     """A disk that is full must not look like the fault of one item."""
     row = {"name": "bucket", "free_at": None, "failures": 0, "probe_at": None}
 
-    with pytest.raises(DatabaseFailure):
+    def insert_and_ask() -> None:  # PostgreSQL hears of it with the next question
         bulk.insert(db, THROTTLE, [row])
+        db.execute(text("SELECT 1"))
+
+    with pytest.raises(DatabaseFailure):
+        insert_and_ask()
 
 
 @pytest.mark.parametrize("count", [1, 3, 64, 85])
