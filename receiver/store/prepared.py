@@ -1,8 +1,7 @@
 """How is what every commit asks asked without being made anew each time?
 
 SQLAlchemy spends several times as long on each execution of a statement as SQLite does. What is asked at
-every commit is compiled once for each size of its lists and handed to the driver. PostgreSQL is asked
-through SQLAlchemy: there the round trip is what counts.
+every commit is compiled once, for SQLite once for each size of its lists, and handed to the driver.
 """
 
 import sqlite3
@@ -11,45 +10,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import (
-    ARRAY,
-    JSON,
-    BinaryExpression,
-    BindParameter,
-    Boolean,
-    Connection,
-    DateTime,
-    all_,
-    any_,
-    bindparam,
-)
+from sqlalchemy import JSON, Boolean, Connection, DateTime
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.operators import in_op, not_in_op
-from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from receiver.store import pipelined
+from receiver.store.pipelined import Query, query_of
 
 Row = dict[str, Any]
 Converter = Callable[[Any], Any]
 
-SIZES = (
-    1,
-    4,
-    16,
-    64,
-    256,
-    512,
-)  # of a list; a shorter one repeats its last value, SQLAlchemy takes longer ones
+SIZES = (1, 4, 16, 64, 256, 512)  # of a list: a shorter one repeats its last, SQLAlchemy takes longer ones
 SIZE_FOR = (0, *(next(size for size in SIZES if size >= length) for length in range(1, SIZES[-1] + 1)))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A statement as the driver takes it."""
+    """A statement as SQLite's driver takes it."""
 
     text: str
     given: tuple[Any, ...]  # a value for each `?`, None where it is not the statement's own
@@ -69,24 +48,6 @@ class Plan:
         return given
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A statement as PostgreSQL's driver takes it, whatever the lengths of its lists."""
-
-    text: str
-    given: Row  # its own values
-    bound: tuple[tuple[str, Converter], ...]  # what the driver is given for a value of this name
-    names: tuple[str, ...]  # of what is found
-
-    def filled(self, values: Row) -> Row:
-        """Return the value of each name."""
-        given = self.given | values
-        for name, convert in self.bound:
-            if given[name] is not None:
-                given[name] = convert(given[name])
-        return given
-
-
 class Prepared:
     """A statement with named values, made once."""
 
@@ -94,7 +55,7 @@ class Prepared:
         self.statement = statement
         self._lists: tuple[str, ...] | None = None  # the names of those values that are lists
         self._plans: dict[tuple[int, ...], Plan] = {}
-        self._for_postgresql: Query | None = None
+        self._query: Query | None = None
 
     def rows(self, db: Connection, **values: Any) -> list[Row]:
         """Return what it finds, as plain dictionaries."""
@@ -110,8 +71,7 @@ class Prepared:
         if not each:
             return
         if db.dialect.name == "postgresql":
-            query = self._query(db)
-            pipelined.write(db, query.text, [query.filled(one) for one in each])
+            self._queried(db).write(db, each)
             return
         plan = self._plan(db, (), each[0])
         with _cursor(db, plan.text) as cursor:
@@ -119,8 +79,8 @@ class Prepared:
 
     def _ask(self, db: Connection, values: Row) -> tuple[tuple[str, ...], list[Any]]:
         if db.dialect.name == "postgresql":
-            query = self._query(db)
-            return query.names, pipelined.ask(db, query.text, query.filled(values))
+            query = self._queried(db)
+            return query.names, query.ask(db, values)
         if self._lists is None:
             self._lists = tuple(name for name, value in values.items() if isinstance(value, list))
         lengths = [len(values[name]) for name in self._lists]
@@ -136,18 +96,10 @@ class Prepared:
         result = db.execute(self.statement, values)
         return tuple(result.keys()), list(result)
 
-    def _query(self, db: Connection) -> Query:
-        if self._for_postgresql is None:
-            compiled = _with_arrays(self.statement).compile(dialect=db.dialect)
-            names = [str(column.keyname) for column in compiled._result_columns or ()]  # noqa: SLF001 - as below
-            bound = {name: _psycopg_binding(db, one.type) for name, one in compiled.binds.items()}
-            self._for_postgresql = Query(
-                compiled.string,
-                {name: one.value for name, one in compiled.binds.items() if not one.required},
-                tuple((name, how) for name, how in bound.items() if how is not None),
-                tuple(names),
-            )
-        return self._for_postgresql
+    def _queried(self, db: Connection) -> Query:
+        if self._query is None:
+            self._query = query_of(db, self.statement)
+        return self._query
 
     def _plan(self, db: Connection, sizes: tuple[int, ...], values: Row) -> Plan:
         plan = self._plans.get(sizes)
@@ -183,25 +135,6 @@ class Prepared:
         of_its_own = replace(all_blank, blanks=tuple(one for one in all_blank.blanks if one[1] in own))
         left = tuple(one for one in all_blank.blanks if one[1] not in own)
         return replace(all_blank, given=tuple(of_its_own.filled(own)), blanks=left)
-
-
-def _with_arrays(statement: Any) -> Any:
-    """Return the statement with arrays for its lists, so that it is the same for each length."""
-
-    def array(element: Any, **_: Any) -> Any:
-        if not isinstance(element, BinaryExpression) or element.operator not in {in_op, not_in_op}:
-            return None
-        if not isinstance(element.right, BindParameter):
-            return None
-        several = bindparam(element.right.key, type_=ARRAY(element.left.type))
-        return element.left == any_(several) if element.operator is in_op else element.left != all_(several)
-
-    changed: Any = replacement_traverse(cast("ExternallyTraversible", statement), {}, array)
-    return changed
-
-
-def _psycopg_binding(db: Connection, kind: TypeEngine[Any]) -> Converter | None:
-    return None if isinstance(kind, ARRAY) else kind.dialect_impl(db.dialect).bind_processor(db.dialect)
 
 
 def _meant(plan: Plan, row: tuple[Any, ...]) -> list[Any]:

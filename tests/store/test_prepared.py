@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlalchemy import bindparam, select, text, update
 
+from receiver.policy.incident import State
 from receiver.store import bulk
 from receiver.store.database import DatabaseFailure, connect, rows
 from receiver.store.incidents import INCIDENT
@@ -77,6 +78,18 @@ def test_values_that_the_statement_brings_itself_are_kept(db):
     )
 
     assert asked.tuples(db, at=NOW + timedelta(seconds=297)) == [(300,)]
+
+
+def test_lists_that_the_statement_brings_itself_are_kept(db):
+    asked = Prepared(
+        select(INCIDENT.c.id).where(
+            INCIDENT.c.state.in_([State.TRIGGERED, "another"]),
+            INCIDENT.c.id.in_([7, 8]),
+            INCIDENT.c.id != bindparam("but"),
+        )
+    )
+
+    assert asked.tuples(db, but=7) == [(8,)]
 
 
 def test_an_instant_in_another_zone_is_the_same_instant(db):
