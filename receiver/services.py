@@ -40,7 +40,7 @@ from receiver.pipeline.admit import Claim
 from receiver.pipeline.audit import Jump, Wish
 from receiver.pipeline.deliver import Claimed, Delivery, Result
 from receiver.pipeline.drill import Exercise
-from receiver.pipeline.ingest import Accepted, Misfit, Received
+from receiver.pipeline.ingest import Accepted, Body, Misfit, Received
 from receiver.pipeline.reconcile import Finding
 from receiver.pipeline.replay import Again
 from receiver.pipeline.rota import Reading
@@ -100,11 +100,17 @@ class Services:
 
         return await anyio.to_thread.run_sync(ask)
 
-    async def ingest(self, received: Received) -> Accepted:
-        """Take a body in; return after the commit."""
-        coming = self.writer.submit(self._ingest, received, weight=len(received.body or b"") + 1)
+    async def take(self, body: Body) -> Accepted:
+        """Take a body in; return after the commit. Errors: NotJson, NotUsable."""
+        coming = self.writer.submit(self._take, body, weight=len(body.content) + 1)
         self.owed.set()  # the worker's claim lands behind the body, and so in the same commit
         accepted: Accepted = await coming
+        return accepted
+
+    async def ingest(self, received: Received) -> Accepted:
+        """Take in what was said; return after the commit."""
+        accepted: Accepted = await self.writer.submit(self._ingest, received)
+        self.owed.set()
         return accepted
 
     async def set_aside(self, misfit: Misfit) -> None:
@@ -250,8 +256,7 @@ class Services:
 
     async def raise_alarm(self, alarm: Said) -> None:
         """Raise a self-alarm."""
-        await self.writer.submit(self._ingest, Received(alarm, None))
-        self.owed.set()
+        await self.ingest(Received(alarm, None))
 
     async def replay(self, wish: Again) -> dict[str, Any] | None:
         """Try again what was given up; return the notification, None where there is no such."""
@@ -366,6 +371,7 @@ class Services:
 
     def __post_init__(self) -> None:
         self._note_config()
+        self._take = self._stage(ingest.take)
         self._ingest = self._stage(ingest.ingest)
         self._set_aside = self._stage(ingest.set_aside)
         self._drill = self._stage(drill.drill)

@@ -15,7 +15,7 @@ from receiver.pipeline import beats
 from receiver.pipeline.draft import Draft, name, names, owe, save, with_alerts
 from receiver.policy import grouping
 from receiver.policy.incident import Event, Happening, State, after
-from receiver.policy.payload import Condition, Said
+from receiver.policy.payload import Condition, NotJson, NotUsable, Said, understand
 from receiver.policy.routing import match
 from receiver.policy.watching import self_alarm
 from receiver.store import incidents, payloads
@@ -29,6 +29,14 @@ TELLING = (  # what makes an alert differ; highly available peers have generator
 )  # fmt: skip
 OPENED = metrics.INCIDENTS.labels("opened")
 LONGEST_EXCERPT = 65536  # bytes of a body that are kept in quarantine
+
+
+class Body(NamedTuple):
+    """One body as it came."""
+
+    source: str
+    received_at: datetime
+    content: bytes
 
 
 class Received(NamedTuple):
@@ -53,6 +61,7 @@ class Accepted(NamedTuple):
 
     incident_ids: tuple[int, ...]
     is_repeat: bool
+    unusable: int  # alerts that could not be understood
 
 
 @dataclass(slots=True)
@@ -64,8 +73,35 @@ class Part:
     conditions: list[Condition] = field(default_factory=list)
 
 
+def take(db: Db, config: Config, bodies: Sequence[Body]) -> list[Accepted | NotJson | NotUsable]:
+    """Understand bodies, and take into the database what they say; return what became of each.
+
+    A body that cannot be understood is set aside, and the error that says why is what became of it. They are
+    understood here, one after the other, and not as they arrive: in a storm that is twice as fast.
+    """
+    understood = [_understood(body) for body in bodies]
+    set_aside(db, config, [
+        Misfit(body.source, body.received_at, str(error), body.content)
+        for body, error in zip(bodies, understood, strict=True) if isinstance(error, Exception)
+    ])  # fmt: skip
+    accepted = iter(ingest(db, config, [
+        Received(said, body.content)
+        for body, said in zip(bodies, understood, strict=True) if isinstance(said, Said)
+    ]))  # fmt: skip
+    return [next(accepted) if isinstance(one, Said) else one for one in understood]
+
+
+def _understood(body: Body) -> Said | NotJson | NotUsable:
+    try:
+        return understand(body.content, source=body.source, now=body.received_at)
+    except (NotJson, NotUsable) as error:
+        return error
+
+
 def ingest(db: Db, config: Config, batch: Sequence[Received]) -> list[Accepted]:
-    """Take bodies into the database; return what became of each."""
+    """Take into the database what was said; return what became of each."""
+    if not batch:
+        return []
     beaten: beats.Heard = {}
     if config.heartbeats:
         batch = [one._replace(said=beats.taken_out(config, one.said, beaten)) for one in batch]
@@ -99,8 +135,8 @@ def ingest(db: Db, config: Config, batch: Sequence[Received]) -> list[Accepted]:
         alarms = [_alarm(source, why, now) for source, why in misfits.items()]
         ingest(db, config, [Received(alarm, None) for alarm in alarms])
     return [
-        Accepted(tuple(draft.row["id"] for draft in drafted), repeat)
-        for drafted, repeat in zip(touched, repeats, strict=True)
+        Accepted(tuple(draft.row["id"] for draft in drafted), repeat, len(received.said.unusable))
+        for received, drafted, repeat in zip(batch, touched, repeats, strict=True)
     ]
 
 
@@ -383,18 +419,17 @@ def _keep(db: Db, batch: Sequence[Received], repeats: Sequence[bool]) -> None:
             if received.body is not None
         ],
     )
-    payloads.quarantine(
-        db,
-        [
-            {"received_at": received.said.received_at, "source": received.said.source, "why": one.why,
-             "body": one.body[:LONGEST_EXCERPT]}
-            for received in batch for one in received.said.unusable
-        ],
-    )  # fmt: skip
+    unusable = [
+        {"received_at": received.said.received_at, "source": received.said.source, "why": one.why,
+         "body": one.body[:LONGEST_EXCERPT]}
+        for received in batch for one in received.said.unusable
+    ]  # fmt: skip
+    metrics.ALERTS_QUARANTINED.inc(len(unusable))
+    payloads.quarantine(db, unusable)
 
 
 def set_aside(db: Db, config: Config, misfits: Sequence[Misfit]) -> list[None]:
-    """Keep bodies that could not be understood, and raise one self-alarm for each source."""
+    """Keep bodies that could not be understood, or were too large; raise one self-alarm for each source."""
     payloads.quarantine(
         db,
         [

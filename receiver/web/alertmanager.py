@@ -16,8 +16,8 @@ from starlette.types import Receive
 
 from receiver import metrics
 from receiver.config import Credentials, credentials
-from receiver.pipeline.ingest import Misfit, Received
-from receiver.policy.payload import NotJson, NotUsable, understand
+from receiver.pipeline.ingest import Body, Misfit
+from receiver.policy.payload import NotJson, NotUsable
 from receiver.services import Services
 from receiver.store.database import DatabaseFailure, Overloaded
 from receiver.web.common import services_of
@@ -108,17 +108,12 @@ async def answer(headers: Headers, receive: Receive, services: Services, source:
 
 
 async def _take(services: Services, source: str, body: bytes) -> Response:
-    now = services.clock.now()
     try:
-        said = understand(body, source=source, now=now)
-    except (NotJson, NotUsable) as error:
-        status = 400 if isinstance(error, NotJson) else 422
-        await _set_aside(services, Misfit(source, now, str(error), body))
-        raise Refusal("not_json" if status == 400 else "not_usable", problem(status, str(error))) from None
-    if said.unusable:
-        metrics.ALERTS_QUARANTINED.inc(len(said.unusable))
-    try:
-        accepted = await services.ingest(Received(said, body))
+        accepted = await services.take(Body(source, services.clock.now(), body))
+    except NotJson as error:
+        raise Refusal("not_json", problem(400, str(error))) from None
+    except NotUsable as error:
+        raise Refusal("not_usable", problem(422, str(error))) from None
     except (Overloaded, DatabaseFailure) as error:
         reason = str(error) if isinstance(error, Overloaded) else "the database does not take it now"
         refusal = problem(503, f"{reason}; send it again", headers={"Retry-After": "5"})
@@ -126,7 +121,7 @@ async def _take(services: Services, source: str, body: bytes) -> Response:
     said_back = {
         "status": "repeat" if accepted.is_repeat else "accepted",
         "incidents": accepted.incident_ids,
-        "quarantined": len(said.unusable),
+        "quarantined": accepted.unusable,
     }
     return Response(to_json(said_back), media_type="application/json")
 

@@ -53,6 +53,7 @@ def test_the_key_is_made_from_source_labels_and_drill_in_any_order():
 
 def test_what_all_have_in_common():
     assert grouping.in_common([]) == {}
+    assert grouping.in_common([{"a": "1", "b": "2"}]) == {"a": "1", "b": "2"}
     assert grouping.in_common([{"a": "1", "b": "2"}, {"a": "1", "b": "3"}, {"a": "1"}]) == {"a": "1"}
 
 
