@@ -7,10 +7,10 @@ from sqlalchemy import select
 
 from receiver.config import Config
 from receiver.pipeline.act import Action, act
-from receiver.pipeline.ingest import LONGEST_EXCERPT, Misfit, Received, ingest, set_aside
+from receiver.pipeline.ingest import LONGEST_EXCERPT, Body, Misfit, Received, ingest, set_aside, take
 from receiver.pipeline.review import review
 from receiver.policy.incident import Verb
-from receiver.policy.payload import understand
+from receiver.policy.payload import NotJson, NotUsable, understand
 from receiver.store import payloads
 from receiver.store.database import connect
 from tests.web.bodies import alert, as_posted, body
@@ -493,6 +493,19 @@ def test_unusable_alerts_are_set_aside_and_raise_a_self_alarm(prod):
     assert [(row["title"], row["severity"], row["labels"]["from"]) for row in ours] == [
         ("TocsinQuarantine", "warning", "prod")
     ]
+
+
+def test_good_bodies_beside_misfits_are_heard_and_each_is_told_what_became_of_it(prod):
+    """The alarm comes last: replicas lock what was said, and then the alarm, so none waits for the other."""
+    said = [b"{", as_posted(body(alert("db-1"), 7)), b"[]", as_posted(body(alert("db-2")))]
+    with prod.engine.begin() as db:
+        results = take(db, prod.config, [Body("prod", NOW, one) for one in said])
+
+    assert [type(one) for one in (results[0], results[2])] == [NotJson, NotUsable]
+    assert [(one.incident_ids, one.unusable) for one in (results[1], results[3])] == [((1,), 1), ((1,), 0)]
+    assert prod.alerts().keys() >= {"db-1", "db-2"}
+    assert [row["source"] for row in prod.rows("incident")] == ["prod", "tocsin"]
+    assert sorted(row["body"] for row in prod.rows("quarantine")) == [b"7", b"[]", b"{"]
 
 
 def test_misfits_of_one_source_raise_one_self_alarm_that_ends_by_itself(prod):
